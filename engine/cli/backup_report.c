@@ -97,7 +97,7 @@ static struct pst_session_codecs codecs_of(const struct pst_session_report *repo
     return all;
 }
 
-/* Nothing of a backup without --compress. */
+/* Nothing of a backup of which nothing is compressed. */
 static void print_codecs(FILE *out, const struct pst_session_report *report)
 {
     char stored[CLI_VALUE_TEXT_BYTES];

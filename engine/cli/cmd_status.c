@@ -111,7 +111,7 @@ static void print_missing(const json_t *nodes)
                   (long long)json_integer_value(node));
 }
 
-/* Nothing of a backup without --compress. */
+/* Nothing of a backup of which nothing is compressed. */
 static void print_codecs(const json_t *last)
 {
     char stored[CLI_VALUE_TEXT_BYTES], ratio[CLI_VALUE_TEXT_BYTES];

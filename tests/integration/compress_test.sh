@@ -51,10 +51,10 @@ done
 expect_exit 0 "$penstock" list --from "$disk/none"
 expect_output 'iB +[0-9.]+  none '
 
-# Auto compresses as soon as there is time: here the pace makes the LDM wait.
+# Auto, the default, compresses as soon as there is time: here the pace makes the LDM wait.
 mkdir "$disk/text"
 seq 1 8000000 >"$disk/text/numbers"
-expect_exit 0 "$penstock" backup --source "dir:$disk/text" --to "$disk/idle" --compress auto --ldms 1 --pace 40M
+expect_exit 0 "$penstock" backup --source "dir:$disk/text" --to "$disk/idle" --ldms 1 --pace 40M
 [ "$(stored "$disk/idle")" -lt $(($(stat -c %s "$disk/text/numbers") * 9 / 10)) ] || fail 'auto: not smaller, though it waits'
 comes_back "$disk/idle" "$disk/text"
 

@@ -125,7 +125,7 @@ struct pst_backup_job {
     const char *label;         /* the user's word for the backup: 1 to PST_LABEL_BYTES_MAX bytes of
                                   printable UTF-8; NULL: none */
     const char *compress;      /* chunks: "none", "lz4", "zstd", or "zstd:1" to "zstd:9", which
-                                  shrinks most; "auto": as much as costs no time; NULL: "none" */
+                                  shrinks most; "auto", NULL: as much as costs no time */
     /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it.
      * NULL: it is not sealed. */
     const struct pst_keys *keys;

@@ -249,7 +249,7 @@ static int slow_acquire(struct pst_fragment_sink *sink, struct pst_fragment_desc
 static int slow_emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
 {
     (void)sink;
-    pause_ns(20000000);
+    pause_ns(100000000);
     return slow.real->emit(slow.real, slot);
 }
 
