@@ -9,8 +9,10 @@ import os
 import platform
 import random
 import resource
+import signal
 import statistics
 import subprocess
+import sys
 import time
 
 PAIRS_MIN = 20
@@ -20,6 +22,18 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 class RunFailed(Exception):
     """A measured program ended with an error; the text is its standard error."""
+
+
+def run(main):
+    """main(), which removes what it has made and ends what it has started when it is terminated, too."""
+    def leave(number, _):
+        for other in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(other, signal.SIG_IGN)
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+    return main()
 
 
 def timed(command):

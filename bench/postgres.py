@@ -27,9 +27,11 @@ class Cluster:
         with open(os.path.join(self.data, "postgresql.conf"), "a", encoding="utf-8") as file:
             file.write(f"{SETTINGS}unix_socket_directories='{place}'\n{settings}")
 
+    def as_user(self, *command):
+        return [*(["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []), *command]
+
     def command(self, program, *options):
-        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        return [*user, os.path.join(self.programs, program), *options]
+        return self.as_user(os.path.join(self.programs, program), *options)
 
     def run(self, program, *options):
         done = subprocess.run(self.command(program, *options), stdout=subprocess.PIPE,
