@@ -38,7 +38,8 @@ def back_up(arguments, place, pace, source="source", changes=False):
                            *arguments.options], capture_output=True, text=True, check=False)
     if done.returncode != 0 and not (changes and done.returncode == CHANGED):
         raise shared.RunFailed(f"backup at {pace}: exit {done.returncode}\n{done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    return next(record for record in records if record.get("message_type") == "summary" and "pace" in record)
 
 
 def percentile(values, share):
