@@ -11,6 +11,7 @@
 #define BURST_NS (NS_PER_S / 10)
 #define STEP_NS (NS_PER_S / 10)
 #define QUIET_NS (NS_PER_S / 20)
+#define QUIET_FIRST_NS (NS_PER_S / 50) /* before it begins, by itself */
 #define SLEEP_NS_MAX (NS_PER_S / 10) /* of who cannot be woken */
 #define PAUSE_NS NS_PER_S            /* without a step: nothing was read meanwhile */
 
@@ -360,8 +361,10 @@ static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint6
 
 static void begin_quiet(struct pst_pace *pace, uint64_t now_ns)
 {
+    uint64_t quiet_ns = pace->control.quiet_first > 0 ? QUIET_FIRST_NS : QUIET_NS;
     pace->was_quiet = pace->control.wants_quiet;
-    put(&pace->quiet_until_ns, pace->was_quiet ? now_ns + QUIET_NS : 0);
+    put(&pace->quiet_until_ns, pace->was_quiet ? now_ns + quiet_ns : 0);
+    put(&pace->step_at_ns, now_ns + (pace->was_quiet ? quiet_ns : STEP_NS));
 }
 
 /* One step; whose turn it is. */
@@ -389,7 +392,6 @@ static void decide(struct pst_pace *pace, uint64_t now_ns)
             pace->control.reason);
     put_small(&pace->is_gentle, is_held(&pace->control));
     begin_quiet(pace, now_ns);
-    put(&pace->step_at_ns, now_ns + (pace->was_quiet ? QUIET_NS : STEP_NS));
 }
 
 /* Once in a step. */

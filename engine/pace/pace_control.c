@@ -26,10 +26,15 @@
 void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_t min_rate,
                        uint32_t io, uint32_t cpu)
 {
+    bool was_used = io >= NEIGHBOUR && depth_max > DEPTH_BESIDE;
     *control = (struct pace_control){
         .depth_max = depth_max,
         .min_rate = min_rate,
-        .depth = depth_max,
+        .depth = was_used ? DEPTH_BESIDE : depth_max,
+        .reason = was_used ? PST_PACE_IO : PST_PACE_FREE,
+        .is_for_neighbour = was_used,
+        .wants_quiet = was_used,
+        .quiet_first = was_used ? PACE_HEARD : 0,
         .lowest_ns = UINT64_MAX,
         .lowest_before_ns = UINT64_MAX,
         .until_quiet = io < NEIGHBOUR ? QUIET_SOON_STEPS : QUIET_NEXT_STEPS,
@@ -82,7 +87,6 @@ static bool agree(const struct pace_control *control)
 /* The median: a commit of the file system's journal, every few seconds, is no neighbour. */
 static void hear(struct pace_control *control, const struct pace_window *window)
 {
-    control->wants_quiet = false;
     uint32_t slot = control->heard % PACE_HEARD;
     if (!see_others(&control->last_io[slot], window->io_stall_ns, window->own_io_ns,
                     window->elapsed_ns))
@@ -101,6 +105,21 @@ static uint32_t steps_until_quiet(const struct pace_control *control)
         return QUIET_NEXT_STEPS;
     bool is_alone = control->heard_io < NEIGHBOUR && control->reason == PST_PACE_FREE;
     return is_alone ? QUIET_LATE_STEPS : QUIET_SOON_STEPS;
+}
+
+/* Where others used the disk of late, the first windows come before all else: whoever begins at full
+ * depth beside them does the harm in its first second. */
+static void end_quiet(struct pace_control *control)
+{
+    control->wants_quiet = control->quiet_first > 1;
+    if (control->quiet_first == 0 || --control->quiet_first > 0)
+        return;
+    control->until_quiet = steps_until_quiet(control);
+    if (control->heard < PACE_HEARD || control->heard_io >= NEIGHBOUR || !agree(control))
+        return;
+    control->depth = control->depth_max;
+    control->is_for_neighbour = false;
+    control->reason = PST_PACE_FREE;
 }
 
 static void listen(struct pace_control *control, const struct pace_window *window)
@@ -230,6 +249,7 @@ void pace_control_step(struct pace_control *control, const struct pace_window *w
 {
     if (window->is_quiet) {
         hear(control, window);
+        end_quiet(control);
         return;
     }
     measure(control, window);

@@ -59,6 +59,7 @@ struct pace_control {
     uint32_t calm;                        /* steps in a row without pressure */
     uint32_t hold;                        /* steps until it may go down again */
     uint32_t until_quiet;
+    uint32_t quiet_first;         /* windows left before anything is let through */
     uint32_t io, cpu;             /* per mille of the time that others wait, of late */
     uint32_t heard_io, heard_cpu; /* the same without us: the medians of */
     uint32_t last_io[PACE_HEARD], last_cpu[PACE_HEARD]; /* quiet windows */

@@ -126,16 +126,23 @@ static void it_recovers_when_the_neighbour_goes(void)
     CU_ASSERT_EQUAL(control.reason, PST_PACE_FREE);
 }
 
-/* The pressure of the last 10 s is of who was there then: the backup before us, for one. */
+/* The pressure of the last 10 s is of who was there then: the backup before us, for one. So it
+ * listens before it begins. */
 static void it_hears_soon_whether_others_are_still_there(void)
 {
     begin(600, 0);
     world.harm_per_disk = 300;
-    steps(9);
-    CU_ASSERT_TRUE(control.depth < DEPTH);
+    for (uint32_t i = 0; i < 12; i++) {
+        CU_ASSERT_TRUE(control.depth <= 4);
+        CU_ASSERT_NOT_EQUAL(control.reason, PST_PACE_FREE);
+        CU_ASSERT_TRUE(control.wants_quiet || i >= PACE_HEARD);
+        step();
+    }
     CU_ASSERT_EQUAL(control.reason, PST_PACE_IO);
     begin(600, 0);
     world.io = 0;
+    steps(PACE_HEARD);
+    CU_ASSERT_TRUE(is_free());
     for (uint32_t i = 0; i < 100; i++) {
         step();
         CU_ASSERT_TRUE(is_free());
