@@ -108,6 +108,9 @@ static int take_keys(char *text, size_t bytes, const char *path, struct pst_quic
             return refuse_line(message, path, network->keys_count, digits);
         text += digits + (text[digits] == '\n');
     }
+    if (network->keys_count == 2 &&
+        memcmp(network->keys[0], network->keys[1], PST_CLUSTER_KEY_BYTES) == 0)
+        return refuse_text(message, path, "both lines are the same key");
     return 0;
 }
 

@@ -69,6 +69,7 @@ static void anything_else_is_refused(void)
         {ONE "\r\n", ": its lines end in CR LF"},
         {ONE "\n" TWO "\r\n", ": its lines end in CR LF"},
         {ONE "\n" TWO "\n" ONE "\n", ": it has more than two lines"},
+        {ONE "\n" ONE "\n", ": both lines are the same key"},
         {ONE "\n" TWO "\n\n", ": it has more than two lines"},
         {ONE "\n\n", ": line 2 has 0 characters"},
         {"\n" ONE "\n", ": line 1 has 0 characters"},
