@@ -40,6 +40,13 @@ static bool parse_address(char *text, struct sockaddr_in *address)
     return true;
 }
 
+/* Not what stands for this host (0/8), for a group, for all or for nobody (224/4, 240/4). */
+static bool is_of_one_host(struct in_addr address)
+{
+    uint32_t first = ntohl(address.s_addr) >> 24;
+    return first != 0 && first < 224;
+}
+
 /* ID[=ADDRESS[:PORT]], bytes long. Why not, or NULL. */
 static const char *add_member(struct pst_quic_network *network, const char *text, size_t bytes)
 {
@@ -58,6 +65,8 @@ static const char *add_member(struct pst_quic_network *network, const char *text
                "1 to 255";
     if (equals && !parse_address(equals, &address))
         return "an address is four numbers, such as 10.20.0.11, and a port if it is not 7420";
+    if (equals && !is_of_one_host(address.sin_addr))
+        return "one host cannot have this address";
     if (network->members[node].sin_family != 0 || pst_set_has(&network->near, (uint32_t)node - 1))
         return "the node is given twice";
     if (!equals) {
@@ -116,6 +125,16 @@ static bool are_in_one_network(const struct pst_quic_network *network, struct in
     return ((one.s_addr ^ other.s_addr) & mask) == 0;
 }
 
+/* The first and the last address of a network are the network's own and that of all its hosts. */
+static bool is_of_whole_network(const struct pst_quic_network *network, struct in_addr own,
+                                struct in_addr address)
+{
+    if (network->prefix_bits > 30 || !are_in_one_network(network, address, own))
+        return false;
+    uint32_t hosts = UINT32_MAX >> network->prefix_bits, host = ntohl(address.s_addr) & hosts;
+    return host == 0 || host == hosts;
+}
+
 /* ADDRESS/PREFIX; the address is the one that members give the node. Why not, or NULL. */
 static const char *read_net_address(struct pst_quic_network *network, struct in_addr own,
                                     const char *text)
@@ -144,6 +163,8 @@ static const char *read_gateway(struct pst_quic_network *network, struct in_addr
     if (network->gateway.s_addr == own.s_addr ||
         !are_in_one_network(network, network->gateway, own))
         return "a gateway has another address of the node's own network";
+    if (is_of_whole_network(network, own, network->gateway))
+        return "this is the address of a whole network";
     return NULL;
 }
 
@@ -156,6 +177,12 @@ static int check_reach(const struct pst_quic_network *network, uint32_t node_own
             (void)snprintf(message, PST_MESSAGE_BYTES,
                            "--member: node %u has this node's address, which on a --net-device of "
                            "DPDK is the node's alone",
+                           node);
+            return -EINVAL;
+        }
+        if (member->sin_family != 0 && is_of_whole_network(network, own, member->sin_addr)) {
+            (void)snprintf(message, PST_MESSAGE_BYTES,
+                           "--member: node %u has the address of a whole network, by --net-address",
                            node);
             return -EINVAL;
         }

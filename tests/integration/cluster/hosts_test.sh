@@ -96,6 +96,9 @@ what_cannot_be_is_refused() {
         1=1.2.3.4,1=1.2.3.5 1=1.2.3.4,2,2 1=1.2.3.4,2=1.2.3.4 '1=1.2.3.4,' 1=::1 1=1.2.3.4:5:6; do
         refused 2 '--member: .*: ' --member "$bad" --cluster-key "$key"
     done
+    for bad in 0.1.2.3 224.0.0.1 240.0.0.1 255.255.255.255; do
+        refused 2 "1=$bad: one host cannot have this address" --member "1=$bad" --cluster-key "$key"
+    done
     refused 2 'net-mtu' "${members[@]}" --cluster-key "$key" --net-mtu 1279
     refused 1 'No such file' "${members[@]}" --cluster-key "$memory/none"
     refused 1 'must be a regular file' "${members[@]}" --cluster-key "$memory"

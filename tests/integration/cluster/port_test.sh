@@ -65,6 +65,10 @@ what_a_port_cannot_be_is_refused() {
     refused 1 'there is no such interface' --net-device af_packet:cable,qpairs=2 "${address[@]}"
     refused 2 "node 4 has this node.s address" "${device[@]}" "${address[@]}" --member "4=$network.2:7421"
     refused 1 'there is no such PCI function' --net-device ffff:ff:1f.7 "${address[@]}"
+    for bad in 0 255; do
+        refused 2 'node 4 has the address of a whole network' "${device[@]}" "${address[@]}" --member "4=$network.$bad"
+        refused 2 "$network.$bad: this is the address of a whole network" "${device[@]}" "${address[@]}" --net-gateway "$network.$bad"
+    done
     ip -n "$space-2" link set cable down
     refused 1 'the interface is down' "${device[@]}" "${address[@]}"
     ip -n "$space-2" link set cable up
