@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "engine/base/log.h"
 #include "engine/service/cluster_key.h"
@@ -226,6 +228,25 @@ static int fill_port(const struct pst_daemon_job *job, struct pst_quic_network *
     return error;
 }
 
+/* That the kernel has the node's address; not its port, which the running node may have. */
+static int check_address(const struct sockaddr_in *own, char *message)
+{
+    struct sockaddr_in any_port = *own;
+    any_port.sin_port = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error = 0;
+    if (fd < 0 || bind(fd, (const struct sockaddr *)&any_port, sizeof(any_port)) < 0)
+        error = -errno;
+    if (fd >= 0)
+        close(fd);
+    if (error) {
+        char text[INET_ADDRSTRLEN];
+        (void)inet_ntop(AF_INET, &own->sin_addr, text, sizeof(text));
+        (void)snprintf(message, PST_MESSAGE_BYTES, "cannot bind %s:%u: %s", text,
+                       ntohs(own->sin_port), pst_error_text(error));
+    }
+    return error;
+}
+
 /* By what a refusal calls them. */
 static void log_keys(const char *path, const struct pst_quic_network *network)
 {
@@ -250,8 +271,9 @@ static int fill(const struct pst_daemon_job *job, struct pst_quic_network *netwo
             return error;
     }
     int error = find_near(node->node, network, message);
-    if (!error && job->net_device)
-        error = fill_port(job, network, eal, message);
+    if (!error)
+        error = job->net_device ? fill_port(job, network, eal, message)
+                                : check_address(&network->members[node->node], message);
     if (!error)
         error = cluster_key_read(node->cluster_key, network, message);
     if (!error)

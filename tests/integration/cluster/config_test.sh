@@ -81,7 +81,7 @@ bad() { # MESSAGE SED: on the file as it should be
 the_documents_are_right() {
     local node shared key
     sed -e "s|/run/penstock|$memory|" -e "s|/srv/accounts/files|$memory|" -e "s|/var/backups|$disk|" \
-        -e "s|/etc/penstock/cluster.key|$memory/key1|" "$docs/examples/cluster.ini" >"$memory/example.ini"
+        -e "s|/etc/penstock/cluster.key|$memory/key1|" -e "s|10\.20\.0\.|$network.|" "$docs/examples/cluster.ini" >"$memory/example.ini"
     for node in 1 2; do
         expect_exit 0 "$penstock" node --config "$memory/example.ini" --id "$node" --check-config
         expect_setting "$memory/example.ini:[0-9]+ +ldms = $((2 * node))"
