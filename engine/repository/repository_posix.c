@@ -192,8 +192,8 @@ static int posix_lock_file(struct pst_repository *repository, int directory, con
 {
     struct stat status;
     int fd, error;
-    do { /* until it is the file that the name leads to */
-        fd = openat(directory, name, O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    do { /* until it is the file that the name leads to; NFS locks only what is open for writing */
+        fd = openat(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
         if (fd < 0)
             return fail(repository, "open", -errno);
         error = posix_lock(repository, fd, PST_REPOSITORY_EXCLUSIVE);

@@ -1,5 +1,6 @@
 /* What engine/repository/repository.h promises, of each storage behind it. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,6 +276,8 @@ static void a_lock_file_is_of_one(void)
     storage_attach(&storage, &other);
     int handle = repository_lock_file(repository, repository->root, "lock");
     CU_ASSERT_TRUE_FATAL(handle >= 0);
+    if (repository->features & PST_REPOSITORY_HAS_DESCRIPTORS) /* else NFS does not lock it */
+        CU_ASSERT_EQUAL(fcntl(handle, F_GETFL) & O_ACCMODE, O_RDWR);
     CU_ASSERT_EQUAL(repository_lock_file(&other, other.root, "lock"), -PST_E_BUSY);
     CU_ASSERT_EQUAL(repository_remove(repository, repository->root, "lock"), 0);
     int second = repository_lock_file(&other, other.root, "lock");
