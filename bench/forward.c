@@ -320,8 +320,8 @@ static const char usage_text[] =
     "  --signals N     signals through the hubs, each way of sending (default: 200000)\n"
     "  --rounds N      round trips, awake and asleep each (default: 1000)\n"
     "  --fetches N     manifests of 1 MiB, up to 20 (default: 5)\n"
-    "  --apart         the hubs in another network namespace, over a veth pair (root; not for "
-    "shm)\n";
+    "  --apart         the hubs in another network namespace, over a veth pair (root, ip, nft;\n"
+    "                  not for shm)\n";
 
 static const struct option long_options[] = {
     {"apart", no_argument, NULL, 'a'},        {"fetches", required_argument, NULL, 'f'},

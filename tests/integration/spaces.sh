@@ -20,6 +20,7 @@ make_spaces() { # udp|af_packet|vlan [HOSTS]
     hosts=$(seq -s ' ' "${2:-3}")
     is_root || skip 'network namespaces need root'
     command -v ip >/dev/null || skip 'ip is missing: install iproute2'
+    [ "$1" != af_packet ] || command -v nft >/dev/null || skip 'nft is missing: install nftables'
     trap 'leave; remove_spaces' EXIT
     ip netns add "$space-switch" 2>"$memory/err" || skip "no network namespaces here: $(cat "$memory/err")"
     ip -n "$space-switch" link add bridge type bridge
@@ -34,6 +35,8 @@ make_spaces() { # udp|af_packet|vlan [HOSTS]
         af_packet)
             ip -n "$space-$host" link add pst0 link cable type macvlan mode bridge
             ip -n "$space-$host" link set pst0 up
+            ip netns exec "$space-$host" nft add table netdev penstock
+            ip netns exec "$space-$host" nft 'add chain netdev penstock pst0 { type filter hook ingress device pst0 priority 0; policy drop; }'
             ;;
         esac
     done
