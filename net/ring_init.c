@@ -6,11 +6,18 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <string.h>
 
 #include <rte_ring_core.h>
 
 #include "engine/protocol/signal.h"
+
+_Static_assert(offsetof(struct rte_ring, prod) % RTE_CACHE_LINE_SIZE == 0 &&
+                   offsetof(struct rte_ring, cons) % RTE_CACHE_LINE_SIZE == 0 &&
+                   offsetof(struct rte_ring, cons) > offsetof(struct rte_ring, prod) &&
+                   sizeof(struct rte_ring) - offsetof(struct rte_ring, cons) >= RTE_CACHE_LINE_SIZE,
+               "the two sides and the slots behind them share no line");
 
 static bool is_legal(uint32_t slots)
 {

@@ -35,6 +35,13 @@ struct pst_signal_ring {
 _Static_assert(offsetof(struct pst_signal_ring, ring) + sizeof(struct rte_ring) ==
                    sizeof(struct pst_signal_ring),
                "rte_ring takes the memory behind itself for its slots");
+_Static_assert(offsetof(struct pst_signal_ring, consumer) -
+                           offsetof(struct pst_signal_ring, producer) >=
+                       PST_SIGNAL_RING_ALIGNMENT &&
+                   offsetof(struct pst_signal_ring, ring) -
+                           offsetof(struct pst_signal_ring, consumer) >=
+                       PST_SIGNAL_RING_ALIGNMENT,
+               "neither side writes a line that the other side writes");
 
 size_t pst_spsc_bytes(uint32_t slots)
 {

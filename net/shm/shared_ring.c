@@ -43,6 +43,14 @@ struct shared_ring_end {
 _Static_assert(offsetof(struct shared_ring, ring) + sizeof(struct rte_ring) ==
                    sizeof(struct shared_ring),
                "rte_ring takes the memory behind itself for its slots");
+_Static_assert(offsetof(struct shared_ring, consumer_sleep) >= LINE &&
+                   offsetof(struct shared_ring, producer_sleep) -
+                           offsetof(struct shared_ring, consumer_sleep) >=
+                       LINE &&
+                   offsetof(struct shared_ring, ring) -
+                           offsetof(struct shared_ring, producer_sleep) >=
+                       LINE,
+               "each word on lines of its own");
 _Static_assert(sizeof(struct shared_ring) % _Alignof(struct pst_signal) == 0,
                "the slots are aligned");
 
