@@ -105,6 +105,18 @@ set_up_host() {
     shown 'penstock-setup-host: from nothing to complete'
 }
 
+# Files of user penstock go from host to host with the numbers that it has here.
+agree_on_user() {
+    local uid gid
+    [ "$id" = 2 ] || echo "$(id -u penstock) $(id -g penstock)" >"$exchange/user"
+    meet user
+    read -r uid gid <"$exchange/user"
+    [ "$(id -u penstock) $(id -g penstock)" != "$uid $gid" ] || return 0
+    groupmod -g "$gid" penstock
+    usermod -u "$uid" penstock
+    chown penstock:penstock /run/penstock
+}
+
 make_sources() {
     local i
     mkdir -p /srv/data/files/deep
@@ -267,6 +279,96 @@ purge_package() {
     [ -z "$(find /etc/systemd/system -name 'penstock*' -type l)" ] || fail 'enabled units are left'
     [ -e /etc/penstock/daily.ini ] || fail 'configurations are gone'
     shown 'the package is purged, and nothing of it runs or is enabled'
+}
+
+# ---- one directory for both ----
+
+mount_share() { # OPTIONS
+    mkdir -p /mnt/shared
+    mount -t nfs -o "$1,hard" 10.20.0.11:/var/backups/shared /mnt/shared
+}
+
+# A backup into one directory, with this node's path of it. Host 1 has the exit code in $code.
+back_up_shared() { # NAME PATH
+    sed -i "s,^to = .*,to = $2," "/etc/penstock/$id.ini"
+    meet "configured-$1"
+    start_node
+    meet "started-$1"
+    code=0
+    [ "$id" = 2 ] || penstock backup --node /run/penstock/1.socket >"$exchange/backup.$1" 2>&1 || code=$?
+    meet "backup-$1"
+    systemctl stop "penstock@$id"
+    meet "stopped-$1"
+}
+
+is_refused() { # NAME PATH
+    back_up_shared "$1" "$2"
+    [ "$id" = 2 ] || [ "$code" -eq 1 ] || fail "$1: the backup exits with $code: $(tail -n 5 "$exchange/backup.$1")"
+    journalctl -u "penstock@$id" | grep 'the file system keeps the locks of a host to that host' >"$exchange/log.$1.$id" || true
+    meet "refused-$1"
+    grep -q . "$exchange/log.$1.1" "$exchange/log.$1.2" || fail "$1: no log says why the backup is refused"
+}
+
+# NFS keeps locks of files for all of its clients, but the server's own flock(2) is not among them, and with
+# nolock no host's is.
+share_by_nfs() {
+    if [ "$id" = 1 ]; then
+        install -d -o penstock -g penstock -m 700 /var/backups/shared
+        echo '/var/backups/shared 10.20.0.0/24(rw,sync,no_subtree_check)' >/etc/exports
+        printf '[mountd]\nport=20048\n' >/etc/nfs.conf.d/guest.conf
+        nft add rule inet filter input ip saddr 10.20.0.0/24 tcp dport '{ 2049, 20048 }' accept
+        systemctl unmask --quiet rpcbind nfs-server
+        systemctl start rpcbind nfs-server
+    fi
+    meet exported
+
+    [ "$id" = 1 ] || mount_share vers=4.2
+    is_refused server "$([ "$id" = 1 ] && echo /var/backups/shared || echo /mnt/shared)"
+    shown 'a directory that one node has on its disk and the other by NFS: the backup is refused, and a log says why'
+
+    [ "$id" = 2 ] || mount_share vers=4.2
+    back_up_shared nfs /mnt/shared
+    if [ "$id" = 1 ]; then
+        [ "$code" -eq 0 ] || fail "nfs: the backup exits with $code: $(tail -n 5 "$exchange/backup.nfs")"
+        as_penstock penstock verify --from /mnt/shared
+    fi
+    shown 'a directory that both have by NFS 4.2: the backup is complete and verified'
+    umount /mnt/shared
+
+    mount_share vers=3,nolock,proto=tcp,port=2049,mountproto=tcp,mountport=20048
+    is_refused nolock /mnt/shared
+    shown 'the same by NFS 3 with nolock: the backup is refused, and a log says why'
+    umount /mnt/shared
+    sed -i 's,^to = .*,to = /var/backups/penstock,' "/etc/penstock/$id.ini"
+    meet unshared
+    [ "$id" = 2 ] || systemctl stop nfs-server
+}
+
+# ---- a node that is killed while a source is frozen ----
+
+freeze_and_die() {
+    local config=/etc/penstock/alone.ini
+    cat >"$config" <<'END'
+[node]
+cluster = alone
+id = 1
+nodes = 1
+socket = /run/penstock/alone.socket
+source = files=dir:/srv/data/files
+to = /var/backups/alone
+freeze-command = touch /run/penstock/frozen && sleep 8
+thaw-command = touch /run/penstock/thawed
+END
+    install -d -o penstock -g penstock -m 700 /var/backups/alone
+    systemctl start penstock@alone
+    penstock backup --node /run/penstock/alone.socket >/dev/null 2>&1 &
+    until_true test -e /run/penstock/frozen
+    systemctl kill --kill-who=main --signal=KILL penstock@alone
+    wait $! && fail 'a backup is complete whose node was killed'
+    until_true test -e /run/penstock/thawed
+    systemctl stop penstock@alone
+    rm /run/penstock/frozen /run/penstock/thawed "$config"
+    shown 'penstock@.service: a node is killed while its freeze-command runs, and the thaw-command follows'
 }
 
 # ---- where its threads and its memory are ----
@@ -440,6 +542,8 @@ over_af_packet() {
     local drop_in=/etc/systemd/system/penstock@$id.service.d/af_packet.conf
     ip link add pst0 link "$kernel_nic" type macvlan mode bridge
     ip link set pst0 up
+    nft add table netdev penstock
+    nft 'add chain netdev penstock pst0 { type filter hook ingress device pst0 priority 0; policy drop; }'
     configure_port af_packet:pst0 2
     install -D -m 644 "$documentation/docs/examples/af_packet.conf" "$drop_in"
     over_port af_packet 0000000000003000
@@ -456,6 +560,7 @@ the_machine
 mount_disks
 install_penstock
 set_up_host
+agree_on_user
 make_sources
 configure
 as_penstock penstock node --config "/etc/penstock/$id.ini" --check-config
@@ -465,6 +570,8 @@ back_up_and_restore udp
 placement
 systemctl stop "penstock@$id"
 meet stopped
+share_by_nfs
+[ "$id" = 2 ] || freeze_and_die
 before=$(kernel_network)
 set_up_nic
 if has_ethdev; then

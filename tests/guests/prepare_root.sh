@@ -9,15 +9,17 @@ printf 'MODULES=list\nCOMPRESS=gzip\n' >"$root/etc/initramfs-tools/conf.d/guest"
 printf '%s\n' virtio_pci virtio_blk ext4 crc32c_generic >>"$root/etc/initramfs-tools/modules"
 chroot "$root" update-initramfs -u >/dev/null
 
-printf '/dev/vda / ext4 defaults 0 1\nexchange /exchange 9p trans=virtio,version=9p2000.L,x-mount.mkdir 0 0\n' >"$root/etc/fstab"
+printf '/dev/vda / ext4 defaults 0 1\nexchange /exchange 9p noauto,trans=virtio,version=9p2000.L,x-mount.mkdir 0 0\n' >"$root/etc/fstab"
 cat >"$root/etc/systemd/system/guest.service" <<'END'
 [Unit]
-RequiresMountsFor=/exchange
 After=network.target systemd-udev-settle.service
 Wants=systemd-udev-settle.service
 
+# udev loads the driver of the folder's channel, and may come later than the mounts of /etc/fstab.
 [Service]
 Type=oneshot
+TimeoutStartSec=infinity
+ExecStartPre=/bin/sh -c 'until mount /exchange; do sleep 1; done'
 ExecStart=/bin/bash /exchange/guest.sh
 StandardOutput=tty
 StandardError=tty
@@ -27,7 +29,7 @@ END
 ln -s /etc/systemd/system/guest.service "$root/etc/systemd/system/multi-user.target.wants/guest.service"
 # Nobody logs in, and nothing runs by the clock while others are measured.
 for unit in getty@tty1 serial-getty@ttyS0 apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \
-    fstrim.timer systemd-timesyncd; do
+    fstrim.timer systemd-timesyncd nfs-server rpcbind; do
     [[ $unit == *.timer ]] || unit+=.service
     ln -sf /dev/null "$root/etc/systemd/system/$unit"
 done
