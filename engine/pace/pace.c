@@ -12,8 +12,8 @@
 #define STEP_NS (NS_PER_S / 10)
 #define QUIET_NS (NS_PER_S / 20)
 #define QUIET_FIRST_NS (NS_PER_S / 50) /* before it begins, by itself */
-#define SLEEP_NS_MAX (NS_PER_S / 10) /* of who cannot be woken */
-#define PAUSE_NS NS_PER_S            /* without a step: nothing was read meanwhile */
+#define SLEEP_NS_MAX (NS_PER_S / 10)   /* of who cannot be woken */
+#define PAUSE_NS NS_PER_S              /* without a step: nothing was read meanwhile */
 
 /* A piece takes 1/16 s at the rate, so that all threads soon have their turn, and a backup is seen
  * to go on. */

@@ -107,8 +107,8 @@ static uint32_t steps_until_quiet(const struct pace_control *control)
     return is_alone ? QUIET_LATE_STEPS : QUIET_SOON_STEPS;
 }
 
-/* Where others used the disk of late, the first windows come before all else: whoever begins at full
- * depth beside them does the harm in its first second. */
+/* Where others used the disk of late, the first windows come before all else: whoever begins at
+ * full depth beside them does the harm in its first second. */
 static void end_quiet(struct pace_control *control)
 {
     control->wants_quiet = control->quiet_first > 1;

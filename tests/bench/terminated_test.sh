@@ -16,9 +16,9 @@ fail() {
 
 # terminate FILE COMMAND…: as soon as there is such a FILE (a pattern) below the place.
 terminate() {
-    local file=$1 status=0 i
+    local file=$1 status=0
     "${@:2}" >/dev/null 2>"$work.err" &
-    for i in $(seq 600); do
+    for _ in $(seq 600); do
         [ -z "$(find "$work" -path "$file" -print -quit)" ] || break
         kill -0 $! 2>/dev/null || break
         sleep 0.1
