@@ -150,6 +150,19 @@ static void it_hears_soon_whether_others_are_still_there(void)
     CU_ASSERT_TRUE(world.quiet >= 2 && world.quiet <= 5);
 }
 
+/* At a small depth it does not listen first. */
+static void who_was_there_before_is_no_neighbour(void)
+{
+    begin(600, 0);
+    pace_control_init(&control, 4, FLOOR, 600, 0);
+    world.io = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        step();
+        CU_ASSERT_EQUAL(control.reason, PST_PACE_FREE);
+        CU_ASSERT_EQUAL(control.depth, 4);
+    }
+}
+
 /* As a journal's commit is heard, once in a while. */
 static void one_window_with_others_is_no_neighbour(void)
 {
@@ -336,6 +349,7 @@ int main(void)
         {"it recovers when the neighbour goes", it_recovers_when_the_neighbour_goes},
         {"it hears soon whether others are still there",
          it_hears_soon_whether_others_are_still_there},
+        {"who was there before is no neighbour", who_was_there_before_is_no_neighbour},
         {"one window with others is no neighbour", one_window_with_others_is_no_neighbour},
         {"what is not seen any more is forgotten", what_is_not_seen_any_more_is_forgotten},
         {"a neighbour makes it shallow before any harm",
