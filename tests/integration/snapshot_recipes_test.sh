@@ -125,6 +125,11 @@ echo kept >"$volume/nested/file"
 expect_exit 3 "$penstock" backup --config "$disk/btrfs.ini" --source "app=dir:$volume" --to "$memory/to" --one-file-system=no
 expect_message 'does not have the subvolumes in it.*nested'
 expect_exit 0 "$penstock" backup --source "app=dir:$volume" --to "$memory/to" --one-file-system=no
+
+# another subvolume is the same file system: frozen, it could not take the backup
+expect_exit 1 "$penstock" backup --source "app=dir:$volume/ring" --to "$volume/nested/to" --freeze-command true --thaw-command true
+expect_message 'the backup is to be written to the same one'
+expect_exit 0 "$penstock" backup --source "app=dir:$volume/ring" --to "$volume/nested/to" --freeze-command true --thaw-command true --thaw-at cut
 umount "$volume"
 
 mount_new xfs 320

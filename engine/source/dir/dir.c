@@ -53,6 +53,7 @@ static int dir_contains(struct pst_source *source, const char *path)
     if (!prefix)
         return -ENOMEM;
     dir->target = device_of(prefix);
+    dir->target_volume = subvolume_find_volume(prefix);
     strcpy(prefix, path);
     if (dir->place.file) {
         free(prefix);
@@ -185,11 +186,17 @@ static void let_go(struct dir_source *dir)
     freeze_end(&dir->freeze);
 }
 
+static bool is_on_target(const struct dir_source *dir)
+{
+    const struct subvolume_volume volume = subvolume_find_volume(dir->place.path);
+    return dir->target == dir->place.device ||
+           subvolume_is_same_volume(&volume, &dir->target_volume);
+}
+
 /* A file system that is frozen until the source is read cannot take the backup meanwhile. */
 static int check_target(struct dir_source *dir)
 {
-    if (dir->freeze.snapshot[0] || dir->freeze.commands->thaws_at_cut ||
-        dir->target != dir->place.device)
+    if (dir->freeze.snapshot[0] || dir->freeze.commands->thaws_at_cut || !is_on_target(dir))
         return 0;
     freeze_fail(&dir->freeze,
                 "--freeze-command has printed no path, so the source's file system stays frozen "

@@ -35,6 +35,7 @@
 #include <sys/types.h>
 
 #include "engine/source/dir/freeze.h"
+#include "engine/source/dir/subvolume.h"
 #include "engine/source/source.h"
 
 #define DIR_DETAILS_BYTES 256u
@@ -65,7 +66,8 @@ struct dir_source {
     struct dir_place shown; /* what the freeze command has printed; path NULL: nothing */
     bool is_still;          /* what is read does not change: a snapshot, or frozen */
     dev_t target;           /* device of the backup directory, or where it will be; 0: not known */
-    uint64_t databases;     /* in use, of the last listing */
+    struct subvolume_volume target_volume; /* likewise */
+    uint64_t databases;                    /* in use, of the last listing */
     char details[DIR_DETAILS_BYTES];
 };
 
