@@ -136,7 +136,9 @@ static int add_file(struct pst_packer *packer)
     return pst_fragment_add_file(packer->slot, &packer->file);
 }
 
-int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length)
+/* literal: NULL: of the file. */
+static int add_bytes(struct pst_packer *packer, uint64_t offset, uint64_t length,
+                     const uint8_t *literal)
 {
     if (packer->entry_bytes == 0)
         return -EINVAL;
@@ -148,12 +150,24 @@ int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t lengt
             return error;
         uint64_t room = PST_FRAGMENT_BYTES_MAX - packer->slot->bytes;
         uint64_t taken = length < room ? length : room;
-        error = pst_fragment_add_extent(packer->slot, offset, taken, NULL);
+        error = pst_fragment_add_extent(packer->slot, offset, taken, literal);
         assert(!error); /* make_room saw to it */
         offset += taken;
         length -= taken;
+        literal = literal ? literal + taken : NULL;
     }
     return 0;
+}
+
+int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length)
+{
+    return add_bytes(packer, offset, length, NULL);
+}
+
+int pst_packer_literal(struct pst_packer *packer, uint64_t offset, uint64_t length,
+                       const void *bytes)
+{
+    return bytes ? add_bytes(packer, offset, length, bytes) : -EINVAL;
 }
 
 /* The entry went into a slot that has room for the file. */

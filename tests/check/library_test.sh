@@ -73,9 +73,11 @@ more=()
 # loads the module from beside the shared library, and linked statically from where penstock would.
 build_example embedded.c cc -std=c11
 python=$work/usr/share/doc/penstock/docs/examples/backup.py
+mkfifo "$work/enter"
 for linked in shared static; do
-    "$work/embedded-$linked" "library-$$" 1 "$work/to-$linked" "$work/socket" 2>"$work/log" &
+    "$work/embedded-$linked" "library-$$" 1 "$work/to-$linked" "$work/socket" <"$work/enter" 2>"$work/log" &
     program=$!
+    exec 3>"$work/enter"
     for _ in {1..200}; do
         ! grep -q 'is up: socket' "$work/log" || break
         sleep 0.05
@@ -86,8 +88,9 @@ for linked in shared static; do
     python3 "$python" "$work/socket" 1 2>"$work/output" >/dev/null || status=$?
     [ "$status" -eq 1 ]
     grep 'PST_E_NUMBER_EXISTS' "$work/output" >/dev/null
-    kill -TERM "$program"
+    echo >&3
     wait "$program"
+    exec 3>&-
     "$work/usr/bin/penstock" restore --from "$work/to-$linked" --target "$work/restored-$linked" >/dev/null 2>&1
     [ "$(tr -d ' ' <"$work/restored-$linked/value")" = 42 ]
 done
@@ -101,7 +104,7 @@ cc -std=c11 "${strict[@]}" "${cflags[@]}" "$work/wide.c" "${static[@]}" -o "$wor
 cp "$work/wide-static" "$work/usr/bin"
 runs_wide() { # program: whether it comes up
     local status=0
-    (cd "$work" && timeout -s TERM 3 "$1" "library-$$" 1 "$work/to-wide" "$work/socket") 2>"$work/log" || status=$?
+    (cd "$work" && sleep 4 | timeout -s TERM 3 "$1" "library-$$" 1 "$work/to-wide" "$work/socket") 2>"$work/log" || status=$?
     [ "$status" -eq 124 ] && grep -q 'is up: socket' "$work/log"
 }
 runs_wide ./wide-shared || { cat "$work/log"; exit 1; }

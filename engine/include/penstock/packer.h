@@ -4,7 +4,7 @@
  * PST_FRAGMENT_EXTENTS, on the source's thread:
  *
  *     pst_packer_init
- *     (pst_packer_object, pst_packer_extent …) for each object
+ *     (pst_packer_object, pst_packer_extent or pst_packer_literal …) for each object
  *     pst_packer_finish
  *
  * It is some 8 KiB, and holds nothing that must be freed. A fragment is emitted when it holds
@@ -58,6 +58,11 @@ PST_MUST_USE int pst_packer_object(struct pst_packer *packer, const struct pst_o
 
 /* Adds bytes of the object that was begun last; offsets ascend. length may be anything. */
 PST_MUST_USE int pst_packer_extent(struct pst_packer *packer, uint64_t offset, uint64_t length);
+
+/* The same of bytes in memory, which must stay as they are until release. -EINVAL: bytes is NULL.
+ */
+PST_MUST_USE int pst_packer_literal(struct pst_packer *packer, uint64_t offset, uint64_t length,
+                                    const void *bytes);
 
 /* Has the file of the object that was begun last, which is nothing but a hole, opened all the same:
  * it may not be any more what was listed. */

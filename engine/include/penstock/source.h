@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "penstock/error.h"
 #include "penstock/fragment.h"
@@ -143,6 +144,18 @@ struct pst_source {
      * for it hears of it. */
     bool is_left_frozen;
 };
+
+/* A source without methods and without a directory, named after its type: a static text of
+ * [A-Za-z0-9._-]. */
+static inline void pst_source_init(struct pst_source *source, const char *type)
+{
+    memset(source, 0, sizeof(*source));
+    source->struct_bytes = (uint32_t)sizeof(*source);
+    source->abi_version = PST_SOURCE_ABI_VERSION;
+    source->root_fd = -1;
+    source->type = type;
+    strncpy(source->name, type, sizeof(source->name) - 1);
+}
 
 /* Of the oldest struct of this ABI version: without check and what follows it. */
 #define PST_SOURCE_BYTES_MIN offsetof(struct pst_source, check)

@@ -90,6 +90,26 @@ static void extents_run_out_before_bytes(void)
     CU_ASSERT_EQUAL(collected.fragments[0]->extents_count, PST_FRAGMENT_EXTENTS_MAX);
 }
 
+/* Each piece of a fragment points to its own bytes. */
+static void bytes_in_memory_are_cut_like_a_file(void)
+{
+    static uint8_t bytes[1];
+    const uint64_t size = PST_FRAGMENT_BYTES_MAX + 10;
+    const struct pst_object object = {
+        .id = 1, .type = PST_OBJECT_FILE, .path = "literal", .size = size};
+    const struct pst_fragment_file file = {.object = object.id, .size_bytes = size};
+    ASSERT_OK(pst_packer_object(&packer, &object, &file));
+    CU_ASSERT_EQUAL(pst_packer_literal(&packer, 0, size, NULL), -EINVAL);
+    ASSERT_OK(pst_packer_literal(&packer, 0, size, bytes)); /* nobody reads them */
+    finish();
+    CU_ASSERT_EQUAL_FATAL(collected.count, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct pst_fragment_extent *extent = &collected.fragments[i]->extents[0];
+        CU_ASSERT_EQUAL(extent->offset, i * PST_FRAGMENT_BYTES_MAX);
+        CU_ASSERT_EQUAL((uintptr_t)extent->literal, (uintptr_t)bytes + extent->offset);
+    }
+}
+
 static void the_first_fragments_are_small(void)
 {
     for (unsigned i = 0; i < 64 + 128 + 256 + 512 + 1000; i++)
@@ -174,6 +194,7 @@ static CU_TestInfo tests[] = {
     {"large files begin a fragment and are cut", large_files_begin_a_fragment_and_are_cut},
     {"a file of the very limit is one fragment", a_file_of_the_very_limit_is_one_fragment},
     {"extents run out before bytes", extents_run_out_before_bytes},
+    {"bytes in memory are cut like a file", bytes_in_memory_are_cut_like_a_file},
     {"the first fragments are small", the_first_fragments_are_small},
     {"the slot runs out before extents", the_slot_runs_out_before_extents},
     {"entries alone fill fragments too", entries_alone_fill_fragments_too},
