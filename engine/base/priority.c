@@ -6,12 +6,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #define NICE_MIN (-20)
-
-/* Hub, LDM 1, two sources and their guards, and two more for whom they wait. */
-#define SPIN_CPUS_MIN 8
 
 /* Of the calling thread. */
 static _Thread_local struct {
@@ -66,23 +62,16 @@ bool pst_priority_is_urgent(void)
     return own.priority == PST_PRIORITY_URGENT;
 }
 
-static atomic_int cpus; /* 0: not counted yet */
+static atomic_bool may_spin;
 
-void pst_priority_suppose_cpus(int count)
+void pst_priority_let_spin(bool may)
 {
-    atomic_store_explicit(&cpus, count, memory_order_relaxed);
+    atomic_store_explicit(&may_spin, may, memory_order_relaxed);
 }
 
 bool pst_priority_may_spin(void)
 {
-    int count = atomic_load_explicit(&cpus, memory_order_relaxed);
-    if (count == 0) {
-        cpu_set_t allowed; /* the main thread's: others are pinned */
-        count =
-            sched_getaffinity(getpid(), sizeof(allowed), &allowed) < 0 ? 1 : CPU_COUNT(&allowed);
-        atomic_store_explicit(&cpus, count, memory_order_relaxed);
-    }
-    return count >= SPIN_CPUS_MIN;
+    return atomic_load_explicit(&may_spin, memory_order_relaxed);
 }
 
 int pst_priority_hurry_process(pid_t process, bool is_urgent)

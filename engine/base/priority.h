@@ -22,13 +22,11 @@ int pst_priority_set(enum pst_priority priority);
  * yield, or spins if it may. */
 bool pst_priority_is_urgent(void);
 
-/* Whether the process has so many CPUs that whoever holds writers up may spin for the next order,
- * of which each comes within microseconds, where a sleeper is woken in 20 or more. Any thread, and
- * children. */
+/* Whether a thread that holds writers up may spin while it waits for its next order: there are CPUs
+ * for all that do. An order comes within microseconds; to wake a sleeper takes 20 or more. Any
+ * thread. At first none may. */
+void pst_priority_let_spin(bool may);
 bool pst_priority_may_spin(void);
-
-/* For tests: as if there were so many CPUs; 0: as many as there are. */
-void pst_priority_suppose_cpus(int count);
 
 /* For so long at a time: a wait that is longer is for something else. */
 #define PST_PRIORITY_SPIN_NS 200000u

@@ -14,6 +14,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/priority.h"
 #include "engine/key/sealing.h"
 #include "engine/node/history.h"
 #include "engine/node/node_fabric.h"
@@ -24,6 +25,7 @@
 
 #define LAST_NS UINT64_C(200000000) /* for the threads that still end, beside one that hangs */
 
+#define SPIN_CPUS_MIN 8u
 #define FILES_PER_LDM 64u
 #define SOURCE_DESCRIPTORS 8u /* of a source that lists, at least */
 #define OTHER_DESCRIPTORS 32u /* of the archive, and of clients of the control socket */
@@ -35,6 +37,19 @@ static bool holds_writers(const struct pst_node_config *config)
     for (uint32_t i = 0; i < config->sources_count; i++)
         may_freeze |= config->sources[i]->freeze != NULL;
     return config->cluster || (may_freeze && config->sources_count > 1);
+}
+
+/* For hub, LDM 1, each source and its guard, and two more for whom they wait. */
+static bool has_cpus_to_spare(const struct pst_node_config *config)
+{
+    const struct pst_topology *topology = config->topology;
+    uint32_t needed = 4 + 2 * config->sources_count, cpus = 0;
+    for (uint32_t i = 0; i < topology->cpu_count; i++)
+        cpus += topology->cpus[i].allowed;
+    uint32_t quota = topology->quota_millicpus / 1000;
+    if (topology->quota_millicpus > 0 && quota < cpus)
+        cpus = quota;
+    return cpus >= (needed > SPIN_CPUS_MIN ? needed : SPIN_CPUS_MIN);
 }
 
 /* All at once: most of a start is to bring in buffers. Each that was launched is awaited, whatever
@@ -300,6 +315,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     if (error)
         goto err_after_doorbell;
     made->holds_writers = holds_writers(&made->config);
+    pst_priority_let_spin(has_cpus_to_spare(config));
     error = start_workers(made);
     if (error)
         return give_up_start(made, error);

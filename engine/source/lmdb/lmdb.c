@@ -52,6 +52,7 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 {
     const struct pst_source_policy *policy = &lmdb->source.policy;
     const struct lmdb_request request = {.order = LMDB_FREEZE,
+                                         .spins = pst_priority_may_spin(),
                                          .freeze_hold_ns = policy->freeze_hold_ns};
     struct lmdb_shared *shared = lmdb->guard.shared;
     atomic_store(&shared->trouble, 0);
@@ -72,7 +73,7 @@ static int freeze(struct lmdb_source *lmdb, uint64_t deadline_ns)
 static int lmdb_prepare(struct pst_source *source)
 {
     struct lmdb_source *lmdb = lmdb_of(source);
-    const struct lmdb_request request = {.order = LMDB_PREPARE};
+    const struct lmdb_request request = {.order = LMDB_PREPARE, .spins = pst_priority_may_spin()};
     int error = lmdb_find_again(lmdb);
     if (error || source->policy.is_alone)
         return error;

@@ -337,9 +337,7 @@ static bool serve(struct environment *environment, int socket)
         return false;
     environment->answer->text[0] = '\0';
     environment->answer->error = carry_out(environment, &request);
-    bool is_of_cut = request.order == LMDB_PREPARE || request.order == LMDB_FREEZE;
-    environment->spin_until_ns =
-        is_of_cut && pst_priority_may_spin() ? pst_monotonic_ns() + PST_PRIORITY_SPIN_NS : 0;
+    environment->spin_until_ns = request.spins ? pst_monotonic_ns() + PST_PRIORITY_SPIN_NS : 0;
     return send(socket, environment->answer, sizeof(*environment->answer), MSG_NOSIGNAL) >= 0;
 }
 

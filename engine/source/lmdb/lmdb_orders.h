@@ -36,6 +36,7 @@ struct lmdb_request {
     uint32_t headroom_percent;
     uint32_t readers;        /* READ: 1 … LMDB_READERS_MAX + 1 */
     uint64_t freeze_hold_ns; /* 0: no limit */
+    bool spins;              /* PREPARE, FREEZE: wait awake for the next order, for a moment */
     bool is_frozen;          /* SNAPSHOT: the lock must still be held, else -PST_E_THAWED */
 };
 

@@ -196,9 +196,9 @@ static void idle_ends_in_sleep(void)
 }
 
 /* At the end of the spinning that everyone does. */
-static bool goes_on(int cpus)
+static bool goes_on(bool may_spin)
 {
-    pst_priority_suppose_cpus(cpus);
+    pst_priority_let_spin(may_spin);
     struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS};
     return !pst_idle(&idle);
 }
@@ -208,13 +208,13 @@ static void who_is_urgent_spins_where_there_are_cpus(void)
     (void)pst_priority_set(PST_PRIORITY_URGENT);
     bool went_on = false;
     for (int i = 0; i < 1000 && !went_on; i++) /* the kernel may take the CPU away between */
-        went_on = goes_on(8);
+        went_on = goes_on(true);
     CU_ASSERT_TRUE(went_on);
-    CU_ASSERT_FALSE(goes_on(7));
-    pst_priority_suppose_cpus(8);
+    CU_ASSERT_FALSE(goes_on(false));
+    pst_priority_let_spin(true);
     struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS - PST_IDLE_YIELD_NS};
     CU_ASSERT_TRUE(pst_idle(&idle));
-    pst_priority_suppose_cpus(0);
+    pst_priority_let_spin(false);
     (void)pst_priority_set(PST_PRIORITY_NORMAL);
 }
 

@@ -272,7 +272,7 @@ static void test_meta_pages(void)
 /* The same freezes by threads that spin. */
 static int have_cpus_to_spare(void)
 {
-    pst_priority_suppose_cpus(8);
+    pst_priority_let_spin(true);
     (void)pst_priority_set(PST_PRIORITY_URGENT);
     return 0;
 }
@@ -280,7 +280,7 @@ static int have_cpus_to_spare(void)
 static int have_them_no_more(void)
 {
     (void)pst_priority_set(PST_PRIORITY_NORMAL);
-    pst_priority_suppose_cpus(0);
+    pst_priority_let_spin(false);
     return 0;
 }
 
