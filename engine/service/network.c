@@ -233,15 +233,20 @@ static int check_address(const struct sockaddr_in *own, char *message)
 {
     struct sockaddr_in any_port = *own;
     any_port.sin_port = 0;
+    const char *what = "bind";
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), error = 0;
     if (fd < 0 || bind(fd, (const struct sockaddr *)&any_port, sizeof(any_port)) < 0)
         error = -errno;
+    else if (connect(fd, (const struct sockaddr *)own, sizeof(*own)) < 0) {
+        error = -errno; /* bind(2) takes the address of all hosts of a network, too */
+        what = "be one host at";
+    }
     if (fd >= 0)
         close(fd);
     if (error) {
         char text[INET_ADDRSTRLEN];
         (void)inet_ntop(AF_INET, &own->sin_addr, text, sizeof(text));
-        (void)snprintf(message, PST_MESSAGE_BYTES, "cannot bind %s:%u: %s", text,
+        (void)snprintf(message, PST_MESSAGE_BYTES, "cannot %s %s:%u: %s", what, text,
                        ntohs(own->sin_port), pst_error_text(error));
     }
     return error;

@@ -104,6 +104,7 @@ what_cannot_be_is_refused() {
     refused 1 'must be a regular file' "${members[@]}" --cluster-key "$memory"
     refused 1 'cannot bind 192.0.2.1:7420' --member 1=192.0.2.1 --cluster-key "$key"
     refused 1 'cannot bind 192.0.2.1:7420' --member 1=192.0.2.1 --cluster-key "$key" --check-config
+    refused 1 'cannot be one host at 127.255.255.255:7420' --member 1=127.255.255.255 --cluster-key "$key" --check-config
     for bad in 0644 0604 0660; do
         chmod "$bad" "$memory/copy"
         refused 1 'must be closed to others' "${members[@]}" --cluster-key "$memory/copy"
