@@ -293,6 +293,7 @@ back_up_shared() { # NAME PATH
     sed -i "s,^to = .*,to = $2," "/etc/penstock/$id.ini"
     meet "configured-$1"
     start_node
+    invocation=$(systemctl show -P InvocationID "penstock@$id")
     meet "started-$1"
     code=0
     [ "$id" = 2 ] || penstock backup --node /run/penstock/1.socket >"$exchange/backup.$1" 2>&1 || code=$?
@@ -304,7 +305,7 @@ back_up_shared() { # NAME PATH
 is_refused() { # NAME PATH
     back_up_shared "$1" "$2"
     [ "$id" = 2 ] || [ "$code" -eq 1 ] || fail "$1: the backup exits with $code: $(tail -n 5 "$exchange/backup.$1")"
-    journalctl -u "penstock@$id" | grep 'the file system keeps the locks of a host to that host' >"$exchange/log.$1.$id" || true
+    journalctl _SYSTEMD_INVOCATION_ID="$invocation" | grep 'the file system keeps the locks of a host to that host' >"$exchange/log.$1.$id" || true
     meet "refused-$1"
     grep -q . "$exchange/log.$1.1" "$exchange/log.$1.2" || fail "$1: no log says why the backup is refused"
 }
