@@ -58,7 +58,7 @@ expect_exit 1 "$penstock" backup --node "$memory/1.socket"
 stop "$one"
 
 uid='backup 1 \(uid [0-9a-f]{32}\):'
-settings="2 LDMs, chunk 1M, depth 8, compress none; freeze wait 10s, hold 2s; failure 450ms; socket $memory/[12].socket; fabric \
+settings="2 LDMs, chunk 1M, depth 8, compress auto; freeze wait 10s, hold 2s; failure 450ms; socket $memory/[12].socket; fabric \
 $memory/fabric; backups to $disk/penstock; sources files=dir:$disk/files"
 time='20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{3}Z'
 rings='rings between nodes lie in normal pages: no 2 MiB hugepage is free'
