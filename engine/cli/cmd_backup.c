@@ -274,12 +274,6 @@ static enum cli_exit print_report(const struct run *run, bool json)
             pst_log_alert(PST_LOG_INFO, &alert, "backup %u is complete", report->number);
         return CLI_EXIT_DONE;
     }
-    if (report->left_frozen > 0)
-        (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
-                             "backup %u is complete, but --thaw-command has failed for %s, which "
-                             "may still be frozen; the error before this one says why",
-                             report->number,
-                             cli_value_count_text(report->left_frozen, "source", objects));
     if (report->unreadable > 0)
         (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
                              "backup %u is complete, but %s could not be read, or changed during "
@@ -287,6 +281,14 @@ static enum cli_exit print_report(const struct run *run, bool json)
                              report->number,
                              cli_value_count_text(report->unreadable, "object", objects),
                              report->unreadable == 1 ? "it" : "them");
+    if (report->unreadable > 0)
+        alert.kind = PST_ALERT_NONE; /* one for each backup */
+    if (report->left_frozen > 0)
+        (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
+                             "backup %u is complete, but --thaw-command has failed for %s, which "
+                             "may still be frozen; an error before this one says why",
+                             report->number,
+                             cli_value_count_text(report->left_frozen, "source", objects));
     return CLI_EXIT_PARTIAL;
 }
 

@@ -196,7 +196,7 @@ static enum cli_exit partial(struct session *session, const json_t *missing)
                     count == 1 ? "is" : "are");
 }
 
-/* Each of them: what a complete backup lacks, and what it has left behind. */
+/* Each of them: what a backup that was made lacks, and, last, what it has left behind. */
 static enum cli_exit say_gaps(struct session *session, const json_t *message)
 {
     char text[CLI_VALUE_COUNT_BYTES];
@@ -204,24 +204,26 @@ static enum cli_exit say_gaps(struct session *session, const json_t *message)
     uint64_t without = (uint64_t)number_of(message, "nodes_without_manifest");
     uint64_t unreadable = (uint64_t)number_of(message, "unreadable");
     const json_t *missing = json_object_get(message, "missing_nodes");
-    enum cli_exit code = CLI_EXIT_DONE;
-    if (left_frozen > 0)
-        code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but the thaw command of %s has failed, and what "
-                        "was frozen may still be so: the logs of the nodes say where, and why",
-                        cli_value_count_text(left_frozen, "source", text));
+    enum cli_exit code = missing ? partial(session, missing) : CLI_EXIT_DONE;
+    const char *is = missing ? "partial, and" : "complete, but";
     if (without > 0)
         code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but the cluster manifest is not stored yet at %s; "
+                        "the backup is %s the cluster manifest is not stored yet at %s; "
                         "it is fetched when they return",
-                        cli_value_count_text(without, "node", text));
+                        is, cli_value_count_text(without, "node", text));
     if (unreadable > 0)
         code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
-                        "the backup is complete, but %s could not be read, or changed "
+                        "the backup is %s %s could not be read, or changed "
                         "during the backup; penstock show names %s",
-                        cli_value_count_text(unreadable, "object", text),
+                        is, cli_value_count_text(unreadable, "object", text),
                         unreadable == 1 ? "it" : "them");
-    return missing ? partial(session, missing) : code;
+    if (left_frozen > 0)
+        code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
+                        "the backup is %s what the freeze of %s did, now or for an earlier backup "
+                        "that failed, could not be undone and may still be in place: the logs of "
+                        "the nodes say where, and why",
+                        is, cli_value_count_text(left_frozen, "source", text));
+    return code;
 }
 
 static enum cli_exit completed(struct session *session, json_t *message)

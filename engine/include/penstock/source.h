@@ -143,6 +143,7 @@ struct pst_source {
      * logs why; stays as it is from check until the next freeze. The backup is good, but who asked
      * for it hears of it. */
     bool is_left_frozen;
+    uint8_t reserved[7]; /* zeros */
 };
 
 /* A source without methods and without a directory, named after its type: a static text of

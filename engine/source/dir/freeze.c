@@ -44,7 +44,10 @@ static void report_freeze(struct freeze *freeze, const struct freeze_answer *ans
 {
     if (answer->thaw_error)
         report_thaw(freeze, answer->thaw_text);
-    freeze_fail(freeze, "--freeze-command has failed: %s",
+    freeze_fail(freeze, "%s--freeze-command has failed: %s",
+                freeze->source->is_left_frozen
+                    ? "--thaw-command has failed too, and what it undoes may still be in place; "
+                    : "",
                 answer->text[0] ? answer->text : pst_error_text(error));
 }
 

@@ -96,7 +96,7 @@ for stuck in 2 '1 2' ''; do
     for node in 1 2; do calls "$node" 'freeze thaw'; done
     count=$(wc -w <<<"$stuck")
     expect_json "any(.message_type == \"summary\" and .left_frozen == $count)"
-    if [ "$status" = 3 ]; then expect_json '.[-1].message | test("thaw command of .* has failed")'; fi
+    if [ "$status" = 3 ]; then expect_json '.[-1].message | test("what the freeze of .* could not be undone")'; fi
     rm -f "$memory/stuck1" "$memory/stuck2"
 done
 grep -q 'error: source tree2: --thaw-command has failed' "$memory/node2.log" || fail_with_logs 'node 2 does not say that it stays frozen'
@@ -129,6 +129,17 @@ wait_until thawed 2
 wait "$client" && fail_with_logs 'a backup without node 2'
 calls 2 'freeze thaw'
 if [ -e "$memory/calls1" ]; then wait_until thawed 1; fi
+
+# each gap is told: a node is missing, and the other stays frozen
+touch "$memory/stuck1"
+is_partial() {
+    local status=0
+    "$penstock" backup --node "$memory/1.socket" --json --allow-missing >"$memory/out" 2>"$memory/err" || status=$?
+    [ "$status" = 3 ]
+}
+wait_until is_partial
+expect_json '[.[] | select(.message_type == "exit_error").message] | length == 2 and (.[0] | test("partial: node 2 is missing")) and (.[1] | test("partial, and what the freeze of 1 source did"))'
+rm "$memory/stuck1"
 
 # and the next backup finds nothing in its way
 : >"$memory/do2"
