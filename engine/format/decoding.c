@@ -30,11 +30,10 @@ void pst_raw_digest_add(struct pst_digest *digest, const struct pst_chunk_header
     *digest = pst_digest_of(&raw, sizeof(raw), 0);
 }
 
-bool pst_chunk_is_decodable(const struct pst_chunk_header *chunk)
+bool pst_chunk_is_digested(const struct pst_chunk_header *chunk)
 {
-    bool has_contents = chunk->type == PST_CHUNK_CATALOGUE || chunk->type == PST_CHUNK_REFERENCES ||
-                        chunk->pieces_count > 0;
-    return has_contents && pst_chunk_is_encoded(chunk);
+    return chunk->type == PST_CHUNK_CATALOGUE || chunk->type == PST_CHUNK_REFERENCES ||
+           chunk->pieces_count > 0;
 }
 
 int pst_chunk_begin_decoding(struct pst_chunk_decoding *decoding, uint32_t chunk_bytes,

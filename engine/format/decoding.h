@@ -24,10 +24,9 @@ struct pst_chunk_decoding {
     struct pst_decoding payload;
 };
 
-/* Whether a chunk that has passed pst_chunk_check() is decoded here: one of pieces, entries or
- * references that has a codec or a cipher. An index and checksums of objects have no digest to be
- * compared with. */
-bool pst_chunk_is_decodable(const struct pst_chunk_header *chunk);
+/* Whether an encoded chunk is in the digest: one of pieces, entries or references. An index and
+ * checksums of objects are not; where they are sealed, their tags alone are checked. */
+bool pst_chunk_is_digested(const struct pst_chunk_header *chunk);
 
 /* sealed, codec, chunk and decoded are set; decoded has room for chunk_bytes of payload. Decrypts
  * the pieces. -PST_E_CORRUPT, with *damage, which is relative to the chunk. */

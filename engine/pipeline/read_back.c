@@ -107,7 +107,7 @@ static int check_chunk(struct read_back *back, struct pst_damage *damage)
                                 back->offset, damage);
     if (error)
         return error;
-    if (back->encoder && pst_chunk_is_decodable(block_at(back)))
+    if (back->encoder && pst_chunk_is_encoded(block_at(back)))
         return begin_decoding(back, damage);
     pass_chunk(back);
     return 0;
@@ -133,7 +133,8 @@ static int decode(struct read_back *back, struct pst_damage *damage)
         return 0;
     if (end == PST_DECODE_CORRUPT)
         return -PST_E_CORRUPT;
-    pst_raw_digest_add(&back->raw_found, back->decoded, pst_chunk_payload_of(back->decoded));
+    if (pst_chunk_is_digested(back->decoded))
+        pst_raw_digest_add(&back->raw_found, back->decoded, pst_chunk_payload_of(back->decoded));
     back->decodes = false;
     pass_chunk(back);
     return 0;

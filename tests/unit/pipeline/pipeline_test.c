@@ -220,122 +220,6 @@ static void a_read_back_that_fails_fails_the_part(void)
     works_close(&works);
 }
 
-/* ---- an encoder that goes wrong ---- */
-
-enum wrong {
-    WRONG_STORED, /* a bit of the chunk flips before it gets its checksum */
-    WRONG_RAW,    /* it encodes something else, and well */
-};
-
-static const struct pst_transform *right;
-static enum wrong wrong;
-static uint64_t wrong_chunk;
-
-static void flip(const uint8_t *byte)
-{
-    *(uint8_t *)byte ^= 1;
-}
-
-static enum pst_encoded encode_wrong(const struct pst_transform *encoder,
-                                     struct pst_encoding *encoding)
-{
-    bool is_hit = encoding->number == wrong_chunk, changes_raw = is_hit && wrong == WRONG_RAW;
-    (void)encoder;
-    if (changes_raw)
-        flip(encoding->raw);
-    enum pst_encoded end = right->encode(right, encoding);
-    if (changes_raw)
-        flip(encoding->raw);
-    if (is_hit && wrong == WRONG_STORED && end == PST_ENCODED)
-        flip(encoding->stored + encoding->stored_bytes / 2);
-    return end;
-}
-
-/* Its checksums are right, so nothing but decoding finds it. */
-static void what_is_encoded_wrong_is_found(void)
-{
-    const struct pst_transform *before = transform;
-    struct pst_transform encodes_wrong;
-    if (!transform)
-        return;
-    right = transform;
-    encodes_wrong = *transform;
-    encodes_wrong.encode = encode_wrong;
-    transform = &encodes_wrong;
-    for (wrong = WRONG_STORED; wrong <= WRONG_RAW; wrong++) {
-        for (wrong_chunk = 0; wrong_chunk < 20; wrong_chunk += 9) {
-            begin();
-            works.encoder.decoders[transform->codec] = right;
-            works.flags = PST_BACKUP_VERIFY;
-            CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
-            CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
-            CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), 0);
-            CU_ASSERT_EQUAL(works_do(&works, PST_WORK_STOP), -PST_E_READ_BACK);
-            CU_ASSERT_EQUAL(works_do(&works, PST_WORK_DISCARD), 0);
-            works_close(&works);
-        }
-    }
-    transform = before;
-}
-
-/* ---- sealed ---- */
-
-static struct pst_sealed sealed;
-static bool seals_wrong;
-static enum pst_encoded (*seal_right)(const struct pst_transform *encoder,
-                                      struct pst_encoding *encoding);
-
-static const struct pst_transform *choose_codec(void *context, const void *raw, uint32_t raw_bytes)
-{
-    (void)raw, (void)raw_bytes;
-    return context;
-}
-
-static enum pst_encoded encode_sealed(const struct pst_transform *encoder,
-                                      struct pst_encoding *encoding)
-{
-    enum pst_encoded end = seal_right(encoder, encoding);
-    if (seals_wrong && end == PST_ENCODED && encoding->number == wrong_chunk)
-        flip(wrong_chunk == 4 ? encoding->stored : encoding->tag);
-    return end;
-}
-
-static int seal_part(void *context, struct pst_part_header *header, struct pst_sealed *by)
-{
-    static const uint8_t key[PST_AES_KEY_BYTES] = {7};
-    (void)context, (void)header;
-    pst_sealed_set_key(by, key);
-    return 0;
-}
-
-static void a_sealed_part_is_read_back(void)
-{
-    const struct pst_transform *codec = transform;
-    CU_ASSERT_EQUAL_FATAL(
-        pst_sealed_open(&sealed, codec, codec ? choose_codec : NULL, (void *)codec), 0);
-    seal_right = sealed.transform.encode;
-    sealed.transform.encode = encode_sealed;
-    for (wrong_chunk = 3; wrong_chunk <= 5; wrong_chunk++) {
-        seals_wrong = wrong_chunk >= 4;
-        transform = &sealed.named;
-        begin();
-        transform = codec;
-        works.encoder.choose = pst_sealed_choose;
-        works.encoder.context = works.encoder.sealed = &sealed;
-        works.encoder.seal_part = seal_part;
-        works.encoder.decoders[PST_CODEC_NONE] = NULL;
-        if (codec)
-            works.encoder.decoders[codec->codec] = codec;
-        works.flags = PST_BACKUP_VERIFY;
-        CU_ASSERT_EQUAL(works_do(&works, PST_WORK_OPEN), 0);
-        CU_ASSERT_EQUAL(works_do(&works, PST_WORK_START), 0);
-        CU_ASSERT_EQUAL(works_do(&works, PST_WORK_SCAN), 0);
-        CU_ASSERT_EQUAL(works_do(&works, PST_WORK_STOP), seals_wrong ? -PST_E_READ_BACK : 0);
-        works_close(&works);
-    }
-    pst_sealed_close(&sealed);
-}
-
 /* Works up to the one that a DISCARD meets, so many slices after it was started. */
 static const enum pst_work_type all_works[] = {PST_WORK_OPEN, PST_WORK_START, PST_WORK_SCAN,
                                                PST_WORK_STOP};
@@ -548,8 +432,6 @@ int main(void)
         {"a read-back waits for its pace", a_read_back_waits_for_its_pace},
         {"a part is read back", a_part_is_read_back},
         {"what is read back must be what was written", what_is_read_back_must_be_what_was_written},
-        {"what is encoded wrong is found", what_is_encoded_wrong_is_found},
-        {"a sealed part is read back", a_sealed_part_is_read_back},
         {"an abort ends the read back", an_abort_ends_the_read_back},
         {"a read back that fails fails the part", a_read_back_that_fails_fails_the_part},
         {"a DISCARD is served at any time", a_discard_is_served_at_any_time},
