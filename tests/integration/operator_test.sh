@@ -12,6 +12,8 @@ seed=${3:-1}
 steps=${4:-$([ -n "$is_full" ] && echo 600 || echo 60)}
 RANDOM=$seed
 
+head -c 1000 /dev/zero | openssl enc -aes-128-ctr -nosalt -pass pass:1 >"$memory/bytes" 2>/dev/null || fail 'openssl enc does not work'
+[ "$(stat -c %s "$memory/bytes")" = 1000 ] || fail 'openssl enc does not work'
 tree=$disk/tree
 home=$disk/home # where backups are made
 away=$disk/away # where some of them are moved
@@ -29,20 +31,25 @@ give_up() {
     fail "seed $seed: $*"
 }
 chance() { ((RANDOM % 100 < $1)); }
-# One of them, in $picked: in a subshell RANDOM would begin anew.
+# In a subshell, which a part of a pipeline is too, RANDOM would begin anew: what is drawn for one is drawn before it.
+# One of them, in $picked.
 pick() { # WORD…
     local words=("$@")
     picked=${words[RANDOM % ${#words[@]}]}
 }
 one_of() { awk -v n="$1" '{ all[NR] = $0 } END { if (NR) print all[n % NR + 1] }'; } # NUMBER: a line
+pick_kept() { # in $number, or nothing
+    local draw=$RANDOM
+    number=$(kept | one_of "$draw")
+}
 bytes() { openssl enc -aes-128-ctr -nosalt -pass "pass:$salt" -in /dev/zero 2>/dev/null | head -c "$1" || true; }
 
 # ---- the source ----
 
 change() {
-    local file size name=$tree/d$((RANDOM % 4))/f$((RANDOM % 30))
+    local file size name=$tree/d$((RANDOM % 4))/f$((RANDOM % 30)) draw=$RANDOM at=$RANDOM
     salt=$RANDOM$RANDOM
-    file=$(find "$tree" -type f | sort | one_of "$RANDOM")
+    file=$(find "$tree" -type f | sort | one_of "$draw")
     mkdir -p "${name%/*}"
     pick new large append edit shrink rewrite same remove rename link sparse symlink touch swap
     case $picked in
@@ -52,7 +59,7 @@ change() {
     edit) # a block somewhere in it
         size=$([ -z "$file" ] || stat -c %s "$file")
         [ "${size:-0}" -lt 9000 ] ||
-            bytes 4096 | dd of="$file" conv=notrunc bs=4096 seek=$((RANDOM % (size / 4096))) status=none
+            bytes 4096 | dd of="$file" conv=notrunc bs=4096 seek=$((at % (size / 4096))) status=none
         ;;
     shrink) [ -z "$file" ] || truncate -s $(($(stat -c %s "$file") / 2)) "$file" ;;
     rewrite)
@@ -70,7 +77,7 @@ change() {
     remove) [ -z "$file" ] || rm "$file" ;;
     rename) [ -z "$file" ] || mv "$file" "$name" 2>/dev/null || true ;;
     link) [ -z "$file" ] || ln -f "$file" "$tree/link$((RANDOM % 5))" 2>/dev/null || true ;;
-    sparse) truncate -s $((RANDOM * 200)) "$name" && bytes 5000 | dd of="$name" conv=notrunc bs=1 seek=$((RANDOM * 9)) status=none ;;
+    sparse) truncate -s $((RANDOM * 200)) "$name" && bytes 5000 | dd of="$name" conv=notrunc bs=1 seek=$((at * 9)) status=none ;;
     symlink) ln -sfn "d$((RANDOM % 4))/f$((RANDOM % 30))" "$tree/symlink$((RANDOM % 3))" ;;
     touch) [ -z "$file" ] || touch -d "@$((1500000000 + RANDOM))" "$file" ;;
     swap) # another file of the same name, length and time
@@ -98,7 +105,6 @@ uid_of() { # DIRECTORY NUMBER STATE: of the backup that is there, if it is in th
     "$penstock" list --from "$1" "${keys[@]}" --json 2>/dev/null </dev/null |
         jq -r "select(.number == $2 and .state == \"$3\") | .uid // .backup_uid" | head -n 1
 }
-newest() { find "$home" -maxdepth 1 -name 'BACKUP-*' -printf '%f\n' | sed s/BACKUP-// | sort -n | tail -n 1; }
 kept() { find "$disk/was" -name '*.uid' -printf '%f\n' | sed 's/\.uid$//' | sort -n; } # backups, by number
 place_of() { [ -d "$home/BACKUP-$1" ] && echo "$home" || echo "$away"; }
 
@@ -157,12 +163,17 @@ check() { # NUMBER
     diff "$disk/was/$1.record" "$memory/record" >"$memory/out" || give_up "backup $1 is restored as another one"
 }
 
+complete() { # backups, by number
+    "$penstock" list "${from[@]}" "${keys[@]}" --json 2>/dev/null </dev/null | jq -r 'select(.state == "complete").number' | sort -n
+}
+
 # What a prune has left must be what it says that it keeps: those that are gone are no longer expected.
 prune() {
-    local number before after gone rule
+    local number before after gone rule last=''
     before=$(kept)
     if chance 50; then
         rule=("--keep-last" "$((RANDOM % 6 + 2))")
+        last=$(complete | tail -n "${rule[1]}")
     else
         rule=()
         for number in $before; do ((${#rule[@]})) || { chance 25 && rule=("$(cat "$disk/was/$number.uid")"); }; done
@@ -178,11 +189,11 @@ prune() {
     else
         expect_exit '0 1' "$penstock" prune "${from[@]}" "${keys[@]}" "${rule[@]}"
     fi
-    after=$("$penstock" list "${from[@]}" "${keys[@]}" --json 2>/dev/null </dev/null | jq -r 'select(.state == "complete").number')
+    after=$(complete)
     gone=$(comm -23 <(sort <<<"$before") <(sort <<<"$after"))
     for number in $gone; do
         [ -z "${pinned[$number]:-}" ] || give_up "prune removed $number, which is pinned"
-        [ "${rule[0]}" != --keep-last ] || [ "$number" != "$(tail -n 1 <<<"$before")" ] || give_up "prune removed the newest"
+        ! grep -qx "$number" <<<"$last" || give_up "prune removed $number, which is of the last ${rule[1]}"
         [ "${rule[0]}" = --keep-last ] || [ "$(cat "$disk/was/$number.uid")" = "${rule[0]}" ] || give_up "prune removed $number too"
         rm "$disk/was/$number".*
         pruned=$((pruned + 1))
@@ -191,7 +202,7 @@ prune() {
 
 pin() {
     local number
-    number=$(kept | one_of "$RANDOM")
+    pick_kept
     [ -n "$number" ] || return 0
     if [ -n "${pinned[$number]:-}" ]; then
         log "unpin $number"
@@ -206,7 +217,7 @@ pin() {
 
 move() {
     local number
-    number=$(kept | one_of "$RANDOM")
+    pick_kept
     [ -n "$number" ] && [ -d "$home/BACKUP-$number" ] || return 0
     log "move $number"
     cp -a "$home/BACKUP-$number" "$away/"
@@ -233,9 +244,11 @@ for ((step = 1; step <= steps; step++)); do
         pick "$seals" no key public
         seals=$picked
         ;;
-    19) number=$(kept | one_of "$RANDOM") && [ -z "$number" ] || check "$number" ;;
+    19) pick_kept && [ -z "$number" ] || check "$number" ;;
     esac || true
 done
 for number in $(kept); do check "$number"; done
+((steps < 60 || (done_count > 0 && killed > 0))) || give_up "$done_count backups made, $killed killed"
+((steps < 60)) || [ "$(kept | wc -l)" -gt 0 ] || give_up 'no backup is left'
 [ "$(kept | wc -l)" = 0 ] || expect_exit 0 "$penstock" verify "${from[@]}" "${keys[@]}"
 echo "seed $seed: $steps steps, $done_count backups made, $killed killed, $adopted referred to what was cut off, $pruned pruned, $(kept | wc -l) restored"
