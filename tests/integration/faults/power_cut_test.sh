@@ -46,9 +46,10 @@ lose_some() { # PART_FILE
 
 # What was being written behind the whole chunks: each block is as it was, as it was to be, or zeros; and the length likewise.
 tear() { # FILE OLD_FILE NEW_FILE
-    local first i sizes=("$(stat -c %s "$2")" "$(stat -c %s "$3")")
+    local first i sizes=("$(stat -c %s "$2")" "$(stat -c %s "$3")") shorter
+    shorter=$((sizes[0] < sizes[1] ? sizes[0] : sizes[1]))
     first=$({ cmp "$2" "$3" 2>/dev/null || true; } | awk '{ print int(($5 - 1) / 4096) }')
-    [ -n "$first" ] || return 0 # one is the beginning of the other
+    [ -n "$first" ] || first=$((shorter / block)) # one is the beginning of the other
     cp "$2" "$1"
     for ((i = first; i < $(blocks_of "$3"); i++)); do
         case $((RANDOM % 4)) in
