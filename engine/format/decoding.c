@@ -89,6 +89,7 @@ enum pst_decoded pst_chunk_decode_step(struct pst_chunk_decoding *decoding,
                                : open_step(decoding);
     if (end == PST_DECODE_CORRUPT)
         (void)format_damage_set(damage, PST_CHUNK_HEADER_BYTES, decoding->payload.stored_bytes,
-                                "encoded payload", -PST_E_CORRUPT);
+                                "payload that was encoded wrong, with the right checksum,",
+                                -PST_E_CORRUPT);
     return end;
 }

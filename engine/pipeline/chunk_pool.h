@@ -112,7 +112,7 @@ void chunk_pool_drop(struct chunk_pool *pool);
 
 enum chunk_pool_flags {
     CHUNK_POOL_HAS_BASE = 1, /* the part may have REFERENCES chunks */
-    CHUNK_POOL_VERIFIES = 2, /* it is read back: what is encoded is digested before */
+    CHUNK_POOL_VERIFIES = 2, /* it is read back: raw payloads are digested, once encoded */
 };
 
 /* Begins the part in the file, which must be created: starts to write the header. flags: of these.
