@@ -17,7 +17,7 @@
 _Static_assert(PST_BACKUP_NUMBER_WANTED_MAX < PST_BACKUP_NUMBER_MAX, "numbers are left after it");
 
 /* Of a thread's stack, whatever the process's limit is. The largest frames are those that hold two
- * manifests, and -Wframe-larger-than (scripts/cmake) allows none above an eighth of this. */
+ * manifests, and -Wframe-larger-than (scripts/cmake) warns of one above an eighth of this. */
 #define PST_STACK_BYTES_MIN (1u << 20)
 
 #define PST_FRAGMENTS_AHEAD 2u /* dealt to one LDM and not yet answered */
