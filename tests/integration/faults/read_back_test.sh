@@ -91,6 +91,7 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/source" --to "$disk/backups
 rm -r "$disk/backups"
 
 echo 'a sound disk'
+seq 1 800000 >"$disk/source/text" # it shrinks, over several chunks
 "$penstock" keygen "$memory/key"
 for options in '--ldms 1' '--compress zstd:3' "--compress lz4 --depth 2 --key-file $memory/key" "--key-file $memory/key" '--ldms 4' '--ldms 4 --single-threaded' '--direct off --chunk 64K' '--ldms 2 --depth 2'; do
     for to in "$disk/sound" "$memory/sound"; do
