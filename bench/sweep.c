@@ -326,7 +326,7 @@ int bench_sweep(int argc, char **argv)
                                  .chunks = "256K,1M,4M",
                                  .depths = "4,8,16",
                                  .directs = "auto",
-                                 .codecs = "none"};
+                                 .codecs = "auto"};
     sweep.ldms = powers_of_two(bench_cpus(), ldms, sizeof(ldms));
     const struct choice choices[] = {
         {"source", CHOICE_TEXT, "KIND:PATH", &sweep.source, 0, "what to back up, as penstock's"},
