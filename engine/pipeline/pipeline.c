@@ -564,6 +564,7 @@ bool pst_pipeline_slice(struct pst_pipeline *pipeline)
 
 bool pst_pipeline_has_fragments(const struct pst_pipeline *pipeline)
 {
+    PST_CHECK_THREAD(&pipeline->owner);
     return !fragment_scans_are_idle(pipeline->scans);
 }
 

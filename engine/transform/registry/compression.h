@@ -52,7 +52,7 @@ const struct pst_transform *pst_compression_decoder(const struct pst_compression
 /* The LDM begins to scan: what it did before has nothing to say about that. */
 void pst_compression_begin_scan(struct pst_compression *compression);
 
-/* The LDM had nothing to do for so long. */
+/* The LDM had a fragment in hand, and waited for a disk or for its pace for so long. */
 void pst_compression_note_wait(struct pst_compression *compression, uint64_t waited_ns);
 
 #endif
