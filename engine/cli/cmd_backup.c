@@ -38,8 +38,9 @@ static const struct cli_option options[] = {
     {.name = "to",
      .kind = CLI_OPTION_TEXT,
      .argument = "DIR|null:",
-     .help = "directory for the backups; created if its parent exists. null: reads, checksums and "
-             "compresses everything and keeps nothing, to see how fast that is"},
+     .help =
+         "directory for the backups; created if its parent exists. null: reads and checksums "
+         "everything, compresses as --compress says, and keeps nothing, to see how fast that is"},
     {.name = "node",
      .kind = CLI_OPTION_TEXT,
      .argument = "SOCKET",
