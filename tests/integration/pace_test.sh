@@ -73,7 +73,8 @@ a_node_changes_its_pace() {
     client=$!
     wait_until sees 1 '.ldms[0].source_bytes > 0'
     expect_exit 0 "$penstock" pace --node "$memory/1.socket" auto --min-rate 5M --json
-    expect_json '.[0] | .mode == "auto" and .min_rate == 5242880 and .rate == 0 and .depth == 8'
+    # 4: an LDM was quicker than the answer, and others used a disk of late
+    expect_json '.[0] | .mode == "auto" and .min_rate == 5242880 and .rate == 0 and (.depth == 8 or .depth == 4)'
     expect_exit 0 "$penstock" pace --node "$memory/1.socket" 1M
     expect_exit 0 "$penstock" pace --node "$memory/1.socket" max
     expect_output '^pace: max$'
