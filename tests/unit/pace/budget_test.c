@@ -1,6 +1,9 @@
 /* The budget of a pace: what threads may read, all together, and what a change does. */
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/pace/pace.h"
@@ -212,6 +215,7 @@ static void only_auto_ticks(void)
     const struct pst_pace_setting fixed = rate(MIB);
     const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
     pst_pace_init(&pace, &fixed, 8);
+    pressure_close(&pace.pressure); /* what the host's disks do is not part of this */
     pst_pace_share_open(&share, &pace);
     CU_ASSERT_EQUAL(pst_pace_tick(&share, pst_monotonic_ns()), UINT64_MAX);
     CU_ASSERT_EQUAL(pst_pace_priority(&share), PST_PACE_LOW);
@@ -222,6 +226,31 @@ static void only_auto_ticks(void)
     CU_ASSERT_EQUAL(next_ns, now_ns + NS_PER_S / 10);
     CU_ASSERT_EQUAL(pst_pace_depth(&share), 8);
     CU_ASSERT_EQUAL(pst_pace_tick(&share, now_ns), next_ns);
+    pst_pace_share_close(&share);
+    pst_pace_release(&pace);
+}
+
+static int file_of(const char *text)
+{
+    int fd = memfd_create("pressure", MFD_CLOEXEC);
+    CU_ASSERT_EQUAL(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+    return fd;
+}
+
+/* Where others used a disk of late. */
+static void auto_listens_before_it_begins(void)
+{
+    struct pst_pace_share share;
+    const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
+    pst_pace_init(&pace, &automatic, 8);
+    pressure_close(&pace.pressure);
+    pace.pressure.io_fd = file_of("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
+    pace.pressure.cpu_fd = file_of("some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
+    pst_pace_share_open(&share, &pace);
+    uint64_t now_ns = pst_monotonic_ns() + 60 * NS_PER_S; /* it is quiet for as long as this runs */
+    CU_ASSERT_EQUAL(pst_pace_tick(&share, now_ns), now_ns + NS_PER_S / 50);
+    CU_ASSERT_EQUAL(pst_pace_depth(&share), 4);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 0);
     pst_pace_share_close(&share);
     pst_pace_release(&pace);
 }
@@ -238,6 +267,7 @@ int main(void)
         {"unused budget is gone", unused_budget_is_gone},
         {"small files count as a block", small_files_count_as_a_block},
         {"only auto ticks", only_auto_ticks},
+        {"auto listens before it begins", auto_listens_before_it_begins},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pace budget", tests);
