@@ -3,6 +3,7 @@ ran. A ratio is met when the lower end of its 95 % confidence interval (bootstra
 at least 20 pairs) reaches the goal, missed when the upper end does not, else not resolved.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -17,6 +18,7 @@ import time
 
 PAIRS_MIN = 20
 RESAMPLES = 10000
+END_PATIENCE_S = 5
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -24,11 +26,52 @@ class RunFailed(Exception):
     """A measured program ended with an error; the text is its standard error."""
 
 
+def children(process):
+    """The ids of those of any of its threads."""
+    found = []
+    for name in glob.glob(f"/proc/{process}/task/*/children"):
+        try:
+            with open(name, encoding="ascii") as file:
+                found += map(int, file.read().split())
+        except OSError:  # it has just ended
+            pass
+    return found
+
+
+def descendants(process):
+    return [one for child in children(process) for one in (child, *descendants(child))]
+
+
+def has_ended(process):
+    """Whether it is gone, or a zombie."""
+    try:
+        with open(f"/proc/{process}/stat", encoding="ascii", errors="replace") as file:
+            return file.read().rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def end_descendants():
+    """What a child has started outlives it otherwise. Returns when all have ended, or after a while."""
+    deadline = time.monotonic() + END_PATIENCE_S
+    told = set()
+    while time.monotonic() < deadline:
+        for process in descendants(os.getpid()):
+            if process not in told and not has_ended(process):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGTERM)
+            told.add(process)
+        if all(has_ended(process) for process in told):
+            return
+        time.sleep(0.02)
+
+
 def run(main):
     """main(), which removes what it has made and ends what it has started when it is terminated, too."""
     def leave(number, _):
         for other in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(other, signal.SIG_IGN)
+        end_descendants()
         sys.exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A bench that is terminated leaves neither files nor the database that it had started.
+# A bench that is terminated leaves neither files, nor the database that it had started, nor programs that these have started.
 #
 #   terminated_test.sh BENCH_FOLDER PENSTOCK
 set -euo pipefail
@@ -34,3 +34,7 @@ terminate() {
 terminate '*/source/0/0/*' "$benches/small_files_vs_tar" --penstock "$penstock" --place "$work" --pairs 1
 terminate '*/.s.PGSQL.55433' "$benches/pgbench_beside" --penstock "$penstock" --place "$work" --cluster --scale 1
 ! pgrep -f "$work" || fail 'PostgreSQL still runs'
+# What writes the first copy is a grandchild, or further: a shell's, that penstock-bench runs.
+export PENSTOCK_BENCH_ANY_BUILD=1
+terminate '*/copy/*' "$benches/peers" --penstock "$penstock" --place "$work" --kinds small --rounds 1
+! pgrep -f "$work" || fail 'a program still runs'
