@@ -39,7 +39,8 @@ static bool holds_writers(const struct pst_node_config *config)
     return config->cluster || (may_freeze && config->sources_count > 1);
 }
 
-/* For hub, LDM 1, each source and its guard, and two more for whom they wait. */
+/* For hub, LDM 1, each source and its guard, and two more for whom they wait. A node of a cluster
+ * does not know which CPUs others on its host have, and would spin where their hub waits to run. */
 static bool has_cpus_to_spare(const struct pst_node_config *config)
 {
     const struct pst_topology *topology = config->topology;
@@ -49,7 +50,7 @@ static bool has_cpus_to_spare(const struct pst_node_config *config)
     uint32_t quota = topology->quota_millicpus / 1000;
     if (topology->quota_millicpus > 0 && quota < cpus)
         cpus = quota;
-    return cpus >= (needed > SPIN_CPUS_MIN ? needed : SPIN_CPUS_MIN);
+    return !config->cluster && cpus >= (needed > SPIN_CPUS_MIN ? needed : SPIN_CPUS_MIN);
 }
 
 /* All at once: most of a start is to bring in buffers. Each that was launched is awaited, whatever
