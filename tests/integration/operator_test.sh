@@ -241,7 +241,7 @@ for ((step = 1; step <= steps; step++)); do
     16) pin ;;
     17) chance 40 && move ;;
     18)
-        pick "$seals" no key public
+        pick "$seals" no no key public # what was sealed and cut off is not referred to
         seals=$picked
         ;;
     19) pick_kept && [ -z "$number" ] || check "$number" ;;
