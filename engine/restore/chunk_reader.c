@@ -448,6 +448,7 @@ static void wait_for_pace(struct worker *worker)
     pst_activity_rest(false);
     if (is_asleep)
         worker->busy_since_ns = pst_monotonic_ns();
+    keep_pace(worker, pst_monotonic_ns());
     read_on(worker);
     if (must_stop(worker))
         worker->pace.wait_ns = 0;
@@ -488,6 +489,7 @@ static void work_claim(struct worker *worker)
     }
     worker->next = worker->claim.first;
     worker->busy_since_ns = pst_monotonic_ns();
+    keep_pace(worker, worker->busy_since_ns);
     read_on(worker);
     while (pst_ring_in_flight(worker->reader.ring) > 0 || worker->pace.wait_ns != 0) {
         if (worker->pace.wait_ns != 0) {

@@ -129,12 +129,28 @@ static int start_next(struct row_run *run)
     return 0;
 }
 
+/* All since the last time counts as being in flight: what is taken is written meanwhile. */
+static void keep_pace(struct row_reading *reading)
+{
+    struct pst_ring *ring = reading->reader.ring;
+    const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
+    uint64_t now_ns = pst_monotonic_ns();
+    pst_pace_note_transfers(&reading->pace, ended.count, ended.ns);
+    pst_pace_note_io(&reading->pace, now_ns - reading->busy_since_ns);
+    reading->busy_since_ns = now_ns;
+    (void)pst_pace_tick(&reading->pace, now_ns);
+    pst_ring_set_priority(ring, (enum pst_io_priority)pst_pace_priority(&reading->pace));
+}
+
 /* As many as the pace has room for. */
 static int fill_slots(struct row_run *run)
 {
     struct row_reading *reading = run->reading;
     int error = 0;
-    while (!error && run->ahead < run->end && run->started - run->taken < reading->slots_count &&
+    keep_pace(reading);
+    uint32_t depth = pst_pace_depth(&reading->pace);
+    uint32_t most = depth < reading->slots_count ? depth : reading->slots_count;
+    while (!error && run->ahead < run->end && run->started - run->taken < most &&
            pst_pace_room(&reading->pace, 1) > 0)
         error = start_next(run);
     return error;
@@ -149,6 +165,7 @@ static int start_reading(struct row_run *run)
         pst_activity_rest(true);
         pst_ring_wait(reading->reader.ring, pst_pace_sleep_ns(&reading->pace, pst_monotonic_ns()));
         pst_activity_rest(false);
+        reading->busy_since_ns = pst_monotonic_ns();
         error = crew_is_cancelled(reading->crew) ? -ECANCELED : fill_slots(run);
     }
     return error;
@@ -195,8 +212,10 @@ static int next_chunk(struct row_run *run, const struct row_slot **slot, const v
     if (error)
         return error;
     *slot = slot_at(reading, run->taken);
+    uint64_t began_ns = pst_monotonic_ns();
     while (!(*slot)->is_done)
         pst_reader_wait(&reading->reader, part_of(reading, *slot)->file.text);
+    pst_pace_note_wait(&reading->pace, pst_monotonic_ns() - began_ns);
     error = check(reading, *slot, data);
     if (!error && reading->bytes_done)
         atomic_fetch_add(reading->bytes_done, (uint64_t)(*slot)->result);
@@ -211,6 +230,7 @@ int row_reading_run(struct row_reading *reading, size_t first, size_t end,
     int error = 0;
     PST_CHECK_THREAD(&reading->owner);
     assert(first <= end && end <= reading->map->pieces_count);
+    reading->busy_since_ns = pst_monotonic_ns();
     for (size_t i = first; !error && i < end;) {
         const struct row_slot *slot;
         const void *chunk;

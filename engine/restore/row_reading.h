@@ -27,6 +27,7 @@ struct row_reading {
     struct pst_thread_owner owner;
     struct pst_reader reader;
     struct pst_pace_share pace;
+    uint64_t busy_since_ns; /* in a run: it has noted what was in flight until then */
     struct pst_file *files; /* one for each part */
     bool *is_open;
     struct pst_arena arena; /* of the slots' buffers */

@@ -127,6 +127,9 @@ static char story[256];
 static const char *notice = ""; /* of table a */
 static bool is_damaged;         /* rows before the damage may come, and be none */
 static bool keep_going;
+static struct pst_pace
+    *pace;              /* of the restore; auto, which is to decide in the first row of a table */
+static uint32_t steps;  /* of it, before that */
 static char named[256]; /* what verify or restore names, each behind a space */
 
 static void add_name(const char *name)
@@ -155,6 +158,10 @@ static int sink_begin(struct pst_table_sink *sink, const struct pst_table *table
              (const char *)table->name);
     test_sink.next = 0;
     CU_ASSERT(is_damaged || table->rows == 10);
+    if (pace) {
+        atomic_store(&pace->step_at_ns, 0);
+        steps = atomic_load(&pace->step);
+    }
     return 0;
 }
 
@@ -176,6 +183,8 @@ static int sink_row(struct pst_table_sink *sink, const void *key, uint32_t key_b
 
 static int sink_end(struct pst_table_sink *sink)
 {
+    if (pace)
+        CU_ASSERT_TRUE(atomic_load(&pace->step) > steps);
     snprintf(sink->notice, sizeof(sink->notice), "%s",
              strcmp(test_sink.table, "a") == 0 ? notice : "");
     size_t used = strlen(story);
@@ -217,7 +226,7 @@ static int sink_open(void *context, const struct pst_database *database, int dir
 
 static int restore(const struct pst_export *export, struct pst_restore_result *result)
 {
-    const struct pst_restore_options options = {.crew = {.workers = 2, .depth = 2},
+    const struct pst_restore_options options = {.crew = {.workers = 2, .depth = 2, .pace = pace},
                                                 .open_sink = sink_open,
                                                 .export = export,
                                                 .keep_going = keep_going,
@@ -254,6 +263,24 @@ static void rows_come_in_their_order(void)
     CU_ASSERT_EQUAL(verify(), 0);
     CU_ASSERT_EQUAL(restore(NULL, &result), 0);
     CU_ASSERT_STRING_EQUAL(story, "a:10 b/c:10 finished closed");
+    remove_place(&place);
+}
+
+/* Not only while the headers are read. */
+static void auto_decides_while_rows_are_read(void)
+{
+    struct pst_restore_result result;
+    static struct pst_pace automatic;
+    const struct pst_pace_setting setting = {.mode = PST_PACE_AUTO};
+    begin();
+    write_backup();
+    pst_pace_init(&automatic, &setting, 8);
+    pressure_close(&automatic.pressure);
+    pace = &automatic;
+    CU_ASSERT_EQUAL(restore(NULL, &result), 0);
+    CU_ASSERT_STRING_EQUAL(story, "a:10 b/c:10 finished closed");
+    pace = NULL;
+    pst_pace_release(&automatic);
     remove_place(&place);
 }
 
@@ -470,6 +497,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"rows come in their order", rows_come_in_their_order},
+        {"auto decides while rows are read", auto_decides_while_rows_are_read},
         {"what a sink notices is reported", what_a_sink_notices_is_reported},
         {"an export takes what is named", an_export_takes_what_is_named},
         {"every chunk is verified", every_chunk_is_verified},
