@@ -25,7 +25,8 @@
 
 #define COMMANDS_MAX 32u
 
-/* The last records of a --json run, one in most; stdout may be what failed, and the log has the message. */
+/* The last records of a --json run, one in most; stdout may be what failed, and the log has the
+ * message. */
 static void print_exit_error(enum cli_exit code, const char *message)
 {
     int error = cli_json_record(
