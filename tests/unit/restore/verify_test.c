@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -423,6 +424,59 @@ static void cancel_stops_it(void)
     remove_place(&place);
 }
 
+static int pressure_of(const char *per_cent)
+{
+    int fd = memfd_create("pressure", MFD_CLOEXEC);
+    dprintf(fd, "some avg10=%s avg60=0.00 avg300=0.00 total=1\n", per_cent);
+    return fd;
+}
+
+static struct pst_pace automatic;
+static uint32_t heard; /* windows in which nothing was read, before the first damage was found */
+
+static void note_heard(void *context, const struct pst_finding *finding)
+{
+    (void)context;
+    (void)finding;
+    if (heard == UINT32_MAX)
+        heard = automatic.control.heard;
+}
+
+/* All of its chunks, behind the part header. */
+static void damage_catalogue(const char *path)
+{
+    struct pst_chunk_header first, header;
+    int fd = open(path, O_RDONLY);
+    CU_ASSERT_EQUAL(pread(fd, &first, sizeof(first), PST_BLOCK_BYTES), (ssize_t)sizeof(first));
+    for (off_t at = PST_BLOCK_BYTES; pread(fd, &header, sizeof(header), at) == sizeof(header);
+         at += PST_BLOCK_BYTES) {
+        if (memcmp(&header, &first, 8) == 0 && header.type == PST_CHUNK_CATALOGUE)
+            flip_bit(path, at + PST_CHUNK_HEADER_BYTES + 10);
+    }
+    close(fd);
+}
+
+/* Where others used a disk of late. Catalogues are read first: damage says when that was. */
+static void auto_listens_before_it_reads(void)
+{
+    struct made_backup made = made_tree(2000000);
+    const struct pst_pace_setting setting = {.mode = PST_PACE_AUTO};
+    begin(&made);
+    damage_catalogue(place_below(&place, "BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data").path);
+    damage_catalogue(place_below(&place, "BACKUP-1/BACKUP-1-PART-2-OF-2/BACKUP-1.1.data").path);
+    pst_pace_init(&automatic, &setting, 8);
+    pressure_close(&automatic.pressure);
+    automatic.pressure =
+        (struct pressure){.io_fd = pressure_of("50.00"), .cpu_fd = pressure_of("0.00")};
+    heard = UINT32_MAX;
+    const struct pst_verify_options options = {.crew = {.workers = 1, .pace = &automatic},
+                                               .found = note_heard};
+    CU_ASSERT_EQUAL(verify_backup(place.path, &options, &result), -PST_E_CORRUPT);
+    CU_ASSERT_EQUAL(heard, 3);
+    pst_pace_release(&automatic);
+    remove_place(&place);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -441,6 +495,7 @@ int main(void)
         {"a FIFO in the place of a file does not hang",
          a_fifo_in_the_place_of_a_file_does_not_hang},
         {"cancel stops it", cancel_stops_it},
+        {"auto listens before it reads", auto_listens_before_it_reads},
         CU_TEST_INFO_NULL,
     };
     return suite_run("verify", tests);
