@@ -55,7 +55,7 @@ for i in "${!nodes[@]}"; do
     if [ "$i" -lt 4 ]; then node=$((i / 2 + 1)) kind=$((i % 2)); else node=$((i - 3)) kind=2; fi
     echo "node $node ${of[kind]}: $spent ticks of CPU time in $seconds s, $permille permille of a core"
     for thread in 'hub' 'ldm 1' 'ldm 2' 'source 1' 'archive'; do
-        cat "/proc/${nodes[i]}"/task/*/comm | grep -qx "pst $thread" || fail "no thread is named pst $thread"
+        grep -qx "pst $thread" "/proc/${nodes[i]}"/task/*/comm || fail "no thread is named pst $thread"
     done
     [ "$permille" -lt "$permille_max" ] || fail "an idle node costs $permille permille of a core"
 done
