@@ -11,6 +11,7 @@
 #include "engine/base/own_error.h"
 #include "engine/format/sums.h"
 #include "engine/restore/chunk_worker.h"
+#include "engine/restore/read_pace.h"
 
 static const struct pst_part_map *part_of(const struct worker *worker)
 {
@@ -425,16 +426,9 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
     return error;
 }
 
-/* Of a restore, what it writes counts as being in flight. */
 static void keep_pace(struct worker *worker, uint64_t now_ns)
 {
-    struct pst_ring *ring = worker->reader.ring;
-    const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
-    pst_pace_note_transfers(&worker->pace, ended.count, ended.ns);
-    pst_pace_note_io(&worker->pace, now_ns - worker->busy_since_ns);
-    worker->busy_since_ns = now_ns;
-    (void)pst_pace_tick(&worker->pace, now_ns);
-    pst_ring_set_priority(ring, (enum pst_io_priority)pst_pace_priority(&worker->pace));
+    read_pace_keep(&worker->pace, worker->reader.ring, &worker->busy_since_ns, now_ns);
 }
 
 /* There may be nothing in flight. */

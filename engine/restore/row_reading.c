@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/restore/read_pace.h"
 
 /* A chunk that is read ahead; slots are used in turn. */
 struct row_slot {
@@ -129,25 +130,13 @@ static int start_next(struct row_run *run)
     return 0;
 }
 
-/* All since the last time counts as being in flight: what is taken is written meanwhile. */
-static void keep_pace(struct row_reading *reading)
-{
-    struct pst_ring *ring = reading->reader.ring;
-    const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
-    uint64_t now_ns = pst_monotonic_ns();
-    pst_pace_note_transfers(&reading->pace, ended.count, ended.ns);
-    pst_pace_note_io(&reading->pace, now_ns - reading->busy_since_ns);
-    reading->busy_since_ns = now_ns;
-    (void)pst_pace_tick(&reading->pace, now_ns);
-    pst_ring_set_priority(ring, (enum pst_io_priority)pst_pace_priority(&reading->pace));
-}
-
 /* As many as the pace has room for. */
 static int fill_slots(struct row_run *run)
 {
     struct row_reading *reading = run->reading;
     int error = 0;
-    keep_pace(reading);
+    read_pace_keep(&reading->pace, reading->reader.ring, &reading->busy_since_ns,
+                   pst_monotonic_ns());
     uint32_t depth = pst_pace_depth(&reading->pace);
     uint32_t most = depth < reading->slots_count ? depth : reading->slots_count;
     while (!error && run->ahead < run->end && run->started - run->taken < most &&
