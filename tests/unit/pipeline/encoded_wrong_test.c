@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "engine/format/block.h"
-#include "engine/transform/zstd/zstd_codec.h"
 #include "tests/suite.h"
 #include "tests/unit/pipeline/works.h"
 
@@ -183,13 +182,5 @@ int main(void)
         {"an index that does not open is found", an_index_that_does_not_open_is_found},
         CU_TEST_INFO_NULL,
     };
-    int result = suite_run("encoded wrong", tests);
-    size_t bytes = pst_zstd_memory_bytes(PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES);
-    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    assert(bytes > 0 && memory);
-    transform = pst_zstd_at(pst_zstd_init(memory, bytes, PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES),
-                            PST_ZSTD_LEVEL_MAX);
-    result |= suite_run("encoded wrong, with zstd", tests);
-    free(memory);
-    return result;
+    return works_run_suites("encoded wrong", "encoded wrong, with zstd", tests, &transform);
 }

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
-#include "engine/transform/zstd/zstd_codec.h"
 #include "tests/suite.h"
 #include "tests/support/child.h"
 #include "tests/unit/pipeline/works.h"
@@ -445,13 +444,5 @@ int main(void)
         {"another thread may not call", another_thread_may_not_call},
         CU_TEST_INFO_NULL,
     };
-    int result = suite_run("pipeline", tests);
-    size_t bytes = pst_zstd_memory_bytes(PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES);
-    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    assert(bytes > 0 && memory);
-    transform = pst_zstd_at(pst_zstd_init(memory, bytes, PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES),
-                            PST_ZSTD_LEVEL_MAX);
-    result |= suite_run("pipeline with zstd", tests);
-    free(memory);
-    return result;
+    return works_run_suites("pipeline", "pipeline with zstd", tests, &transform);
 }

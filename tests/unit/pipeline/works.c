@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "engine/format/object.h"
+#include "engine/transform/zstd/zstd_codec.h"
+#include "tests/suite.h"
 
 static const struct pst_fragment_descriptor *find_fragment(void *context, uint32_t source,
                                                            uint64_t fragment)
@@ -130,4 +132,19 @@ int works_do(struct works *works, enum pst_work_type type)
 bool works_part_exists(const struct works *works)
 {
     return faccessat(works->rig.dirfd, WORKS_PART, F_OK, 0) == 0;
+}
+
+int works_run_suites(const char *name, const char *name_with_zstd, CU_TestInfo *tests,
+                     const struct pst_transform **transform)
+{
+    int result = suite_run(name, tests);
+    size_t bytes = pst_zstd_memory_bytes(PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES);
+    void *memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+    assert(bytes > 0 && memory);
+    *transform = pst_zstd_at(pst_zstd_init(memory, bytes, PST_ZSTD_LEVEL_MAX, RIG_CHUNK_BYTES),
+                             PST_ZSTD_LEVEL_MAX);
+    result |= suite_run(name_with_zstd, tests);
+    *transform = NULL;
+    free(memory);
+    return result;
 }

@@ -5,6 +5,8 @@
 #ifndef PST_TESTS_PIPELINE_WORKS_H
 #define PST_TESTS_PIPELINE_WORKS_H
 
+#include <CUnit/Basic.h>
+
 #include "engine/pipeline/pipeline.h"
 #include "tests/unit/pipeline/rig.h"
 
@@ -45,6 +47,10 @@ struct pst_work_result works_wait(struct works *works);
 
 /* works_start, works_wait: the error of a result of this type. */
 int works_do(struct works *works, enum pst_work_type type);
+
+/* Runs the suite as it is, and again with *transform being zstd's. The sum of their results. */
+int works_run_suites(const char *name, const char *name_with_zstd, CU_TestInfo *tests,
+                     const struct pst_transform **transform);
 
 bool works_part_exists(const struct works *works);
 
