@@ -141,16 +141,12 @@ bool pst_idle(struct pst_idle *idle)
     uint64_t idle_ns = now - idle->since_ns;
     if (idle_ns >= PST_IDLE_SPIN_NS + PST_IDLE_YIELD_NS)
         return true;
-    if (idle_ns < PST_IDLE_SPIN_NS) {
+    bool is_urgent = pst_priority_is_urgent();
+    if (idle_ns < PST_IDLE_SPIN_NS || (is_urgent && pst_priority_may_spin())) {
         pause_core();
         return false;
     }
-    if (pst_priority_is_urgent() && pst_priority_may_spin()) {
-        pause_core();
-        return false;
-    }
-    if (pst_priority_is_urgent() ||
-        now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
+    if (is_urgent || now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
         return true;
     sched_yield();
     uint64_t back = pst_monotonic_ns();

@@ -28,7 +28,6 @@
 #include "engine/source/registry/registry.h"
 
 #define NS_PER_S UINT64_C(1000000000)
-#define COMPRESS_DEFAULT "auto"
 
 _Static_assert(sizeof(struct pst_run) == 48, "stands inside structs that grow: never changes");
 
@@ -180,7 +179,8 @@ static int read_job(struct pst_session *session)
     if (parse_direct(job->direct, &node->direct) < 0)
         return fail(session, -EINVAL, "direct %s: give auto, on or off",
                     job->direct ? job->direct : "is NULL");
-    if (pst_compression_parse(job->compress ? job->compress : COMPRESS_DEFAULT, &node->compression))
+    if (pst_compression_parse(job->compress ? job->compress : PST_COMPRESS_DEFAULT,
+                              &node->compression))
         return fail(session, -EINVAL,
                     "compress %s: give auto, none, lz4, zstd, or zstd:1 to zstd:9", job->compress);
     if (job_pace_read(job->pace, job->min_rate, &node->pace, session->message) < 0)

@@ -275,15 +275,15 @@ static enum cli_exit print_report(const struct run *run, bool json)
             pst_log_alert(PST_LOG_INFO, &alert, "backup %u is complete", report->number);
         return CLI_EXIT_DONE;
     }
-    if (report->unreadable > 0)
+    if (report->unreadable > 0) {
         (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
                              "backup %u is complete, but %s could not be read, or changed during "
                              "the backup; penstock show names %s",
                              report->number,
                              cli_value_count_text(report->unreadable, "object", objects),
                              report->unreadable == 1 ? "it" : "them");
-    if (report->unreadable > 0)
         alert.kind = PST_ALERT_NONE; /* one for each backup */
+    }
     if (report->left_frozen > 0)
         (void)cli_fail_alert(run->arguments, CLI_EXIT_PARTIAL, &alert,
                              "backup %u is complete, but --thaw-command has failed for %s, which "

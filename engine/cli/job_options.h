@@ -34,7 +34,7 @@
         {.name = "compress",                                                                       \
          .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "auto|none|lz4|zstd[:LEVEL]",                                                 \
-         .fallback = "auto",                                                                       \
+         .fallback = PST_COMPRESS_DEFAULT,                                                         \
          .help = "compress chunks: by lz4, or by zstd at level 1 to 9, which is slower and "       \
                  "shrinks more; auto: as much as costs no time. What does not shrink is stored "   \
                  "as it is"},                                                                      \

@@ -386,7 +386,7 @@ static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
 {
     const struct pst_channel *channel = &ldm->thread->worker.channel;
     struct pst_arena_census census;
-    if (ldm->node->config.topology->node_count == 1) /* a third of a millisecond for no news */
+    if (ldm->node->config.topology->node_count == 1) /* they can lie nowhere else */
         return 0;
     int error = pst_arena_check(&ldm->arena, &census);
     if (!error)

@@ -502,7 +502,7 @@ void *source_run(void *argument)
     if (thread->worker.node->config.base.mode != PST_BASE_NONE)
         lister.sink.find_in_base = find_in_base;
     struct pst_idle idle = {0};
-    pst_thread_name("pst source %u", (unsigned)(thread - thread->worker.node->sources) + 1);
+    pst_thread_name("pst source %u", thread->source->instance + 1);
     int error = worker_open(&thread->worker);
     worker_report_start(&thread->worker, error);
     if (error)

@@ -125,7 +125,8 @@ struct pst_backup_job {
     const char *label;         /* the user's word for the backup: 1 to PST_LABEL_BYTES_MAX bytes of
                                   printable UTF-8; NULL: none */
     const char *compress;      /* chunks: "none", "lz4", "zstd", or "zstd:1" to "zstd:9", which
-                                  shrinks most; "auto", NULL: as much as costs no time */
+                                  shrinks most; "auto": as much as costs no time; NULL:
+                                  PST_COMPRESS_DEFAULT */
     /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it.
      * NULL: it is not sealed. */
     const struct pst_keys *keys;
@@ -160,6 +161,7 @@ struct pst_backup_job {
 };
 
 #define PST_FULL_EVERY_MAX 1000u
+#define PST_COMPRESS_DEFAULT "auto"
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
 #define PST_STALL_LIMIT_NS_DEFAULT UINT64_C(60000000000)
 #define PST_REQUEST_LIMIT_NS_DEFAULT UINT64_C(120000000000)
