@@ -50,15 +50,15 @@ static bool is_held(const struct pace_control *control)
     return control->depth < control->depth_max || control->bytes_per_s > 0;
 }
 
-static enum pst_pace_priority priority_of(const struct pace_control *control)
+static enum pst_io_priority priority_of(const struct pace_control *control)
 {
     bool may_go_down =
         control->bytes_per_s == 0 || control->bytes_per_s > pace_control_floor(control);
-    return is_held(control) && may_go_down ? PST_PACE_IDLE : PST_PACE_LOW;
+    return is_held(control) && may_go_down ? PST_IO_PRIORITY_IDLE : PST_IO_PRIORITY_LOW;
 }
 
 static void publish(struct pst_pace *pace, uint64_t bytes_per_s, uint32_t depth,
-                    enum pst_pace_priority priority, enum pst_pace_reason reason)
+                    enum pst_io_priority priority, enum pst_pace_reason reason)
 {
     uint64_t lowest = get(&pace->lowest_bytes_per_s);
     if (bytes_per_s > 0 && (lowest == 0 || bytes_per_s < lowest))
@@ -77,7 +77,7 @@ static void apply(struct pst_pace *pace, const struct pst_pace_setting *setting)
     put(&pace->wanted, setting->bytes_per_s);
     put(&pace->min_rate, setting->min_rate);
     publish(pace, is_rate ? setting->bytes_per_s : 0, UINT32_MAX,
-            setting->mode == PST_PACE_MAX ? PST_PACE_NORMAL : PST_PACE_LOW,
+            setting->mode == PST_PACE_MAX ? PST_IO_PRIORITY_USUAL : PST_IO_PRIORITY_LOW,
             is_rate ? PST_PACE_SET : PST_PACE_FREE);
     put(&pace->quiet_until_ns, 0);
     put(&pace->step_at_ns, 0);
@@ -293,13 +293,13 @@ uint32_t pst_pace_depth(const struct pst_pace_share *share)
     return share && share->pace ? get_small(&share->pace->depth) : UINT32_MAX;
 }
 
-enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share)
+enum pst_io_priority pace_priority(const struct pst_pace_share *share)
 {
-    return share->pace ? (enum pst_pace_priority)get_small(&share->pace->priority)
-                       : PST_PACE_NORMAL;
+    return share->pace ? (enum pst_io_priority)get_small(&share->pace->priority)
+                       : PST_IO_PRIORITY_USUAL;
 }
 
-bool pst_pace_is_gentle(const struct pst_pace_share *share)
+bool pace_is_gentle(const struct pst_pace_share *share)
 {
     return share->pace && get_small(&share->pace->is_gentle);
 }
@@ -317,7 +317,7 @@ void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns)
         atomic_fetch_add_explicit(&share->pace->wait_ns, wait_ns, RELAXED);
 }
 
-void pst_pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns)
+void pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns)
 {
     if (count == 0 || !is_auto(share))
         return;
@@ -325,7 +325,7 @@ void pst_pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint6
     atomic_fetch_add_explicit(&share->pace->transfer_ns, ns, RELAXED);
 }
 
-void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
+void pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
 {
     if (busy_ns > 0 && is_auto(share))
         atomic_fetch_add_explicit(&share->pace->own_io_ns, busy_ns, RELAXED);
@@ -408,7 +408,7 @@ static void note_cpu(struct pst_pace_share *share)
     share->cpu_waited_ns = waited_ns;
 }
 
-uint64_t pst_pace_tick(struct pst_pace_share *share, uint64_t now_ns)
+uint64_t pace_tick(struct pst_pace_share *share, uint64_t now_ns)
 {
     struct pst_pace *pace = share->pace;
     if (!is_auto(share))

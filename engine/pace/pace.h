@@ -20,13 +20,7 @@
 #include "engine/pace/pace_control.h"
 #include "engine/pace/pace_text.h"
 #include "engine/pace/pressure.h"
-
-/* Of the kernel's I/O scheduler, if it has one that knows them. */
-enum pst_pace_priority {
-    PST_PACE_NORMAL,
-    PST_PACE_LOW,  /* best effort, the last of it */
-    PST_PACE_IDLE, /* whenever nobody else wants the disk */
-};
+#include "io/ring.h"
 
 struct pst_pace {
     _Atomic uint32_t version; /* grows with each pst_pace_set */
@@ -38,7 +32,7 @@ struct pst_pace {
     _Atomic uint64_t line_ns;     /* CLOCK_MONOTONIC: the budget is taken until then */
     _Atomic uint64_t quiet_until_ns;
     _Atomic uint32_t depth;
-    _Atomic uint32_t priority; /* enum pst_pace_priority */
+    _Atomic uint32_t priority; /* enum pst_io_priority */
     _Atomic uint32_t is_gentle;
     _Atomic uint32_t reason; /* enum pst_pace_reason */
 
@@ -113,19 +107,24 @@ int64_t pst_pace_sleep_ns(const struct pst_pace_share *share, uint64_t now_ns);
 
 /* Chunks that the thread may have in flight; UINT32_MAX: as many as it has. */
 uint32_t pst_pace_depth(const struct pst_pace_share *share);
-enum pst_pace_priority pst_pace_priority(const struct pst_pace_share *share);
-/* Whether others use the disk, or may: each request of the thread is to be a small one. */
-bool pst_pace_is_gentle(const struct pst_pace_share *share);
 
-/* What the thread has measured: it waited for a disk; transfers ended. */
+/* The thread waited for a disk. */
 void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns);
-void pst_pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns);
 
-/* Likewise: for so long, reads or writes of its own were, or may have been, in flight. */
-void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns);
+/* ---- private to engine/pace: others call pst_pace_keep() of ring_pace.h ---- */
+
+/* What the requests of the thread are to be: of that priority; small, because others use the disk,
+ * or may. */
+enum pst_io_priority pace_priority(const struct pst_pace_share *share);
+bool pace_is_gentle(const struct pst_pace_share *share);
+
+/* What the thread has measured: transfers ended; for so long, reads or writes of its own were, or
+ * may have been, in flight. */
+void pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns);
+void pace_note_io(struct pst_pace_share *share, uint64_t busy_ns);
 
 /* While the thread reads: decides anew where that is due. Returns when it is due next;
  * UINT64_MAX: never. */
-uint64_t pst_pace_tick(struct pst_pace_share *share, uint64_t now_ns);
+uint64_t pace_tick(struct pst_pace_share *share, uint64_t now_ns);
 
 #endif

@@ -4,10 +4,8 @@
 void read_pace_keep(struct pst_pace_share *pace, struct pst_ring *ring, uint64_t *busy_since_ns,
                     uint64_t now_ns)
 {
-    const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
-    pst_pace_note_transfers(pace, ended.count, ended.ns);
-    pst_pace_note_io(pace, now_ns - *busy_since_ns);
+    struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
+    ended.busy_ns = now_ns - *busy_since_ns;
     *busy_since_ns = now_ns;
-    (void)pst_pace_tick(pace, now_ns);
-    pst_ring_set_priority(ring, (enum pst_io_priority)pst_pace_priority(pace));
+    (void)pst_pace_keep(pace, ring, &ended, now_ns);
 }

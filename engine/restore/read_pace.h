@@ -1,12 +1,10 @@
 /*
- * The pace of a thread that reads a backup: what it measured goes there, and its requests follow.
- * Private to engine/restore/; the thread of the share.
+ * A thread that reads a backup keeps its pace. Private to engine/restore/; the thread of the share.
  */
 #ifndef PST_ENGINE_RESTORE_READ_PACE_H
 #define PST_ENGINE_RESTORE_READ_PACE_H
 
-#include "engine/pace/pace.h"
-#include "io/ring.h"
+#include "engine/pace/ring_pace.h"
 
 /* All since *busy_since_ns, which becomes now_ns, counts as being in flight: what a restore writes
  * meanwhile, too. */

@@ -81,7 +81,7 @@ static void no_pace_is_no_limit(void)
     pst_pace_share_open(&share, &pace);
     for (uint32_t i = 0; i < 100; i++)
         CU_ASSERT_EQUAL(pst_pace_take(&share, 1u << 24), 1u << 24);
-    CU_ASSERT_EQUAL(pst_pace_priority(&share), PST_PACE_NORMAL);
+    CU_ASSERT_EQUAL(pace_priority(&share), PST_IO_PRIORITY_USUAL);
     pst_pace_share_close(&share);
     pst_pace_release(&pace);
 }
@@ -217,15 +217,15 @@ static void only_auto_ticks(void)
     pst_pace_init(&pace, &fixed, 8);
     pressure_close(&pace.pressure); /* what the host's disks do is not part of this */
     pst_pace_share_open(&share, &pace);
-    CU_ASSERT_EQUAL(pst_pace_tick(&share, pst_monotonic_ns()), UINT64_MAX);
-    CU_ASSERT_EQUAL(pst_pace_priority(&share), PST_PACE_LOW);
+    CU_ASSERT_EQUAL(pace_tick(&share, pst_monotonic_ns()), UINT64_MAX);
+    CU_ASSERT_EQUAL(pace_priority(&share), PST_IO_PRIORITY_LOW);
     pst_pace_set(&pace, &automatic);
     CU_ASSERT_EQUAL(pst_pace_take(&share, 1u << 30), 1u << 30);
     uint64_t now_ns = pst_monotonic_ns();
-    uint64_t next_ns = pst_pace_tick(&share, now_ns);
+    uint64_t next_ns = pace_tick(&share, now_ns);
     CU_ASSERT_EQUAL(next_ns, now_ns + NS_PER_S / 10);
     CU_ASSERT_EQUAL(pst_pace_depth(&share), 8);
-    CU_ASSERT_EQUAL(pst_pace_tick(&share, now_ns), next_ns);
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), next_ns);
     pst_pace_share_close(&share);
     pst_pace_release(&pace);
 }
@@ -248,7 +248,7 @@ static void auto_listens_before_it_begins(void)
     pace.pressure.cpu_fd = file_of("some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
     pst_pace_share_open(&share, &pace);
     uint64_t now_ns = pst_monotonic_ns() + 60 * NS_PER_S; /* it is quiet for as long as this runs */
-    CU_ASSERT_EQUAL(pst_pace_tick(&share, now_ns), now_ns + NS_PER_S / 50);
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 50);
     CU_ASSERT_EQUAL(pst_pace_depth(&share), 4);
     CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 0);
     pst_pace_share_close(&share);
