@@ -226,6 +226,23 @@ static enum cli_exit say_gaps(struct session *session, const json_t *message)
     return code;
 }
 
+/* Nothing of a full backup. */
+static void print_referred(const json_t *message)
+{
+    char bytes[CLI_VALUE_TEXT_BYTES], nodes[CLI_VALUE_COUNT_BYTES];
+    uint64_t not_counted = (uint64_t)number_of(message, "nodes_not_counted");
+    if (!json_object_get(message, "referenced_bytes"))
+        return;
+    if (json_object_get(message, "base"))
+        cli_print(stdout, "base %lld: ", (long long)number_of(message, "base"));
+    cli_print(stdout, "%s more lie in earlier backups",
+              cli_value_size_text((uint64_t)number_of(message, "referenced_bytes"), bytes));
+    if (not_counted > 0)
+        cli_print(stdout, ", without %s with another backup directory",
+                  cli_value_count_text(not_counted, "node", nodes));
+    cli_print_empty_line(stdout);
+}
+
 static enum cli_exit completed(struct session *session, json_t *message)
 {
     char objects[CLI_VALUE_COUNT_BYTES];
@@ -251,6 +268,7 @@ static enum cli_exit completed(struct session *session, json_t *message)
         cli_print_line(stdout, "uid %s, start GCI %s",
                        json_string_value(json_object_get(message, "uid")),
                        json_string_value(json_object_get(message, "start_gci")));
+        print_referred(message);
         error = cli_print_flush(stdout);
     }
     if (error)

@@ -18,6 +18,15 @@ static void note_gci(void *context, uint64_t gci)
     node_note_gci(worker->node, gci);
 }
 
+static void note_referred(void *context, const struct pst_referred *referred)
+{
+    const struct archive_server *server = context;
+    struct pst_node *node = ((struct pst_worker *)server->context)->node;
+    pthread_mutex_lock(&node->status_lock);
+    node->status.referred = *referred;
+    pthread_mutex_unlock(&node->status_lock);
+}
+
 /* What is in doubt lies in the directory that is open, and is settled there. */
 static int renew_lease(void *context)
 {
@@ -123,6 +132,7 @@ void *archive_run(void *argument)
     archive->repository = &node->lease.repository;
     archive->unreadable = &node->unreadable;
     archive->on_gci = note_gci;
+    archive->on_referred = note_referred;
     archive->base = &node->base;
     archive_server_open(&server, archive, !node->config.cluster);
     pst_thread_bind(&archive->owner);

@@ -212,6 +212,7 @@ struct pst_node_status {
     bool is_hung;    /* a backup cannot be ended because of them: the node has left the cluster */
     uint64_t backup; /* first 8 bytes of the uid of what is in work, cleanup included; 0: none */
     bool is_broken;  /* the fabric is, and the node is no use any more */
+    struct pst_referred referred; /* of the last backup that is decided here */
     struct pst_last_backup last;
     struct pst_last_backup last_success; /* the last that is COMPLETE */
     struct pst_last_backup last_failure; /* the last that is not */

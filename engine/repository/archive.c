@@ -475,8 +475,10 @@ static int find_decision(const struct pst_archive *archive)
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     int found = decision_is_there(repository, backup, number);
-    if (found > 0)
+    if (found > 0) {
+        archive_report_referred(archive, backup);
         archive_end_decided(archive, backup, number);
+    }
     repository_close(repository, backup);
     if (found > 0)
         return 0;

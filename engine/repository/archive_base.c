@@ -2,10 +2,17 @@
  * archive's thread. */
 #include "engine/repository/archive_base.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/repository/layout.h"
 #include "engine/repository/node_manifest.h"
+
+bool archive_wants_base(const struct pst_archive *archive)
+{
+    const struct pst_base_policy *policy = archive->config->base;
+    return policy && policy->mode != PST_BASE_NONE;
+}
 
 /* All threads have ended what they did with the last one. */
 int archive_find_base(struct pst_archive *archive)
@@ -74,4 +81,41 @@ void archive_add_origins(struct pst_archive *archive, int directory)
         add_all(cluster, &manifest);
         pst_manifest_release_node(&manifest);
     }
+}
+
+static uint64_t bytes_of(const struct pst_node_manifest *node)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < node->origins_count; i++)
+        bytes += node->origins[i].bytes;
+    return bytes;
+}
+
+static void add_node(const struct pst_archive *archive, int directory, uint32_t node,
+                     struct pst_referred *referred)
+{
+    struct layout_name name = layout_node_manifest(archive->node.common.number, node);
+    struct pst_node_manifest *manifest = malloc(sizeof(*manifest));
+    bool is_there = manifest && node_manifest_read(archive->repository, directory, name.text,
+                                                   manifest, NULL, NULL) == 0;
+    if (is_there) {
+        referred->bytes += bytes_of(manifest);
+        pst_manifest_release_node(manifest);
+    }
+    referred->nodes_unknown += !is_there;
+    free(manifest);
+}
+
+void archive_report_referred(const struct pst_archive *archive, int directory)
+{
+    const struct pst_node_manifest *own = &archive->node;
+    struct pst_referred referred = {
+        .backup = archive->backup, .base = own->base.number, .bytes = bytes_of(own)};
+    if (!archive->on_referred || !archive_wants_base(archive))
+        return;
+    for (uint32_t i = 0; i < own->participants_count; i++) {
+        if (own->participants[i] != own->node)
+            add_node(archive, directory, own->participants[i], &referred);
+    }
+    archive->on_referred(archive->context, &referred);
 }

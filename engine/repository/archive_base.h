@@ -7,6 +7,9 @@
 
 #include "engine/repository/archive_state.h"
 
+/* Whether this node looks for bases. */
+bool archive_wants_base(const struct pst_archive *archive);
+
 /* Finds the base of the backup that is being defined (base.h), and names it in the manifest. */
 PST_MUST_USE int archive_find_base(struct pst_archive *archive);
 
@@ -17,5 +20,8 @@ void archive_end_base(struct pst_archive *archive);
  * of the backup, which is open; those of others, with directories of their own, are in theirs
  * alone. */
 void archive_add_origins(struct pst_archive *archive, int directory);
+
+/* Reports to on_referred what the nodes of the backup in work refer to. */
+void archive_report_referred(const struct pst_archive *archive, int directory);
 
 #endif

@@ -10,6 +10,7 @@
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/protocol/debris.h"
+#include "engine/repository/archive_base.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/gather.h"
@@ -18,12 +19,6 @@
 
 /* No backup waits longer for what is left of others; a request is given up after twice that. */
 #define GATHER_NS UINT64_C(60000000000)
-
-static bool wants_base(const struct pst_archive *archive)
-{
-    const struct pst_base_policy *policy = archive->config->base;
-    return policy && policy->mode != PST_BASE_NONE;
-}
 
 /* ---- writing ---- */
 
@@ -49,7 +44,7 @@ static int write_file(const struct pst_archive *archive, int backup,
 int archive_write_draft(const struct pst_archive *archive)
 {
     uint32_t number = archive->node.common.number;
-    if (!wants_base(archive) || archive->sealing)
+    if (!archive_wants_base(archive) || archive->sealing)
         return 0;
     struct pst_node_manifest *draft = malloc(sizeof(*draft));
     if (!draft)
@@ -179,7 +174,8 @@ static int gather_one(const struct pst_archive *archive, int backup, uint32_t nu
 int archive_gather_drafts(const struct pst_archive *archive)
 {
     uint64_t limit_ns = pst_monotonic_ns() + GATHER_NS;
-    if (!wants_base(archive) || archive->config->base->mode != PST_BASE_AUTO || archive->sealing)
+    if (!archive_wants_base(archive) || archive->config->base->mode != PST_BASE_AUTO ||
+        archive->sealing)
         return 0;
     return visit_all(archive, gather_one, &limit_ns);
 }

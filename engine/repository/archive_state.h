@@ -49,6 +49,9 @@ struct pst_archive {
     void (*on_doubt)(void *context, const struct pst_doubt_rep *doubt);
     /* Called until has_synced with the latest GCI of each complete backup; may be NULL. */
     void (*on_gci)(void *context, uint64_t gci);
+    /* Called for the backup in work once its decision is here, if this node looks for bases; may be
+     * NULL. */
+    void (*on_referred)(void *context, const struct pst_referred *referred);
     void *context;
 
     /* The backup in work, and what its manifests will hold. */

@@ -14,6 +14,14 @@
 #include "engine/repository/base_runs.h"
 #include "engine/repository/catalog.h"
 
+/* What a backup refers to in earlier ones, all nodes together. */
+struct pst_referred {
+    uint64_t backup;        /* the first 8 bytes of its uid; 0: not known of any */
+    uint32_t base;          /* number of this node's; 0: it has none */
+    uint32_t nodes_unknown; /* whose manifests do not lie in this node's directory: not in bytes */
+    uint64_t bytes;
+};
+
 /* What the user wants; all zeros: no base. */
 enum pst_base_mode { PST_BASE_NONE, PST_BASE_AUTO, PST_BASE_ID };
 struct pst_base_policy {

@@ -8,6 +8,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/hex.h"
 #include "engine/base/log.h"
+#include "engine/json/json_build.h"
 #include "engine/node/ref_text.h"
 #include "engine/service/control_parts.h"
 
@@ -219,11 +220,25 @@ static void on_progress(struct control *control, struct control_job *job,
                  true);
 }
 
+/* Nothing of a full backup, or where this node does not know. */
+static void add_referred(const struct control *control, uint64_t backup, json_t **message)
+{
+    struct pst_node_status status;
+    pst_node_status(control->node, &status);
+    const struct pst_referred *referred = &status.referred;
+    if (referred->backup != backup || (referred->base == 0 && referred->bytes == 0))
+        return;
+    if (referred->base > 0)
+        pst_json_set(message, "base", json_integer((json_int_t)referred->base));
+    pst_json_merge(message, json_pack("{s:I, s:I}", "referenced_bytes", (json_int_t)referred->bytes,
+                                      "nodes_not_counted", (json_int_t)referred->nodes_unknown));
+}
+
 static void on_complete(struct control *control, struct control_job *job,
                         const struct pst_backup_complete_rep *complete)
 {
     char uid[2 * sizeof(job->request.uid) + 1], gci[24];
-    uint64_t client = job->client;
+    uint64_t client = job->client, backup = job->backup;
     snprintf(gci, sizeof(gci), "%llu", (unsigned long long)complete->start_gci);
     pst_hex_encode(job->request.uid, sizeof(job->request.uid), uid);
     struct pst_set missing = job->missing;
@@ -242,6 +257,7 @@ static void on_complete(struct control *control, struct control_job *job,
                   (json_int_t)complete->warnings, "logged_warnings", (json_int_t)warnings,
                   "left_frozen", (json_int_t)complete->left_frozen, "verified", verified);
     control_add_missing(&message, &missing);
+    add_referred(control, backup, &message);
     control_send(control, client, message, false);
 }
 

@@ -59,7 +59,10 @@ sleep 2.1
 
 # In one directory.
 start_both "$disk/to" "$disk/to" --base auto
-for _ in 1 2; do expect_exit 0 "$penstock" backup --node "$memory/2.socket"; done
+expect_exit 0 "$penstock" backup --node "$memory/2.socket"
+! grep -q 'earlier backups' "$memory/out" || fail 'a full backup refers to others'
+expect_exit 0 "$penstock" backup --node "$memory/2.socket" # the other node is the master
+expect_output '^base 1: 58\.6 KiB more lie in earlier backups$'
 expect_node 1 1 20000 0 null
 expect_node 1 2 40000 0 null
 expect_node 2 1 0 20 1
@@ -72,7 +75,8 @@ expect_output '19\.5 KiB more of it lie in earlier backups'
 expect_exit 0 "$penstock" status --node "$memory/2.socket" --json
 expect_json '.[0].last_backup.referenced_bytes == 40000'
 echo more >>"$disk/tree2/f1"
-expect_exit 0 "$penstock" backup --node "$memory/1.socket" --single-threaded
+expect_exit 0 "$penstock" backup --node "$memory/1.socket" --single-threaded --json
+expect_json '.[-1] | .source_bytes == 2005 and .base == 2 and .referenced_bytes == 58000 and .nodes_not_counted == 0'
 expect_node 3 1 0 20 2
 expect_node 3 2 2005 19 2
 stop_both
@@ -81,6 +85,7 @@ sleep 2.1
 # Each in its own; one of them without a base.
 start_both "$disk/to1" "$disk/to2" --base auto
 for _ in 1 2; do expect_exit 0 "$penstock" backup --node "$memory/1.socket"; done
+expect_output '^base 1: 19\.5 KiB more lie in earlier backups, without 1 node with another backup directory$'
 expect_node 2 1 0 20 1
 expect_node 2 2 0 20 1
 rm -r "$disk/to2/BACKUP-1" "$disk/to2/BACKUP-2"
