@@ -128,6 +128,7 @@ void *archive_run(void *argument)
         return NULL;
     }
     archive->config = &config;
+    archive->pace = &node->pace;
     archive->sealing = node->sealing;
     archive->repository = &node->lease.repository;
     archive->unreadable = &node->unreadable;

@@ -131,7 +131,7 @@ static int gather(const struct pst_archive *archive, int backup, struct pst_node
             repository->path, name.text);
     (void)repository_remove(repository, backup,
                             layout_node_manifest(draft->common.number, draft->node).text);
-    int error = gather_parts(repository, backup, draft, limit_ns, &failed);
+    int error = gather_parts(repository, backup, draft, limit_ns, archive->pace, &failed);
     if (!error)
         error = write_file(archive, backup, draft);
     if (!error) /* of nodes that share the directory: nobody is at work on it */

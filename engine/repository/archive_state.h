@@ -9,6 +9,7 @@
 #include "engine/base/check.h"
 #include "engine/format/manifest.h"
 #include "engine/key/sealing.h"
+#include "engine/pace/pace.h"
 #include "engine/protocol/signal.h"
 #include "engine/repository/base.h"
 #include "engine/repository/repository.h"
@@ -39,6 +40,7 @@ struct pst_archive {
     const struct pst_archive_config *config; /* borrowed, with what it points to */
     struct pst_repository *repository;       /* borrowed */
     struct pst_unreadable *unreadable;       /* borrowed */
+    struct pst_pace *pace;       /* borrowed: of what it reads of parts; NULL: as fast as it goes */
     struct pst_sealing *sealing; /* borrowed: of its backups; NULL: they are not sealed */
     /* borrowed: where the base of the backup in work is, for all threads of the node, from its
      * definition to that of the next; NULL: its backups have no base */

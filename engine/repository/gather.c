@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/fault_point.h"
 #include "engine/base/own_error.h"
@@ -24,6 +25,7 @@ struct gather {
     struct pst_node_manifest *draft;
     uint64_t limit_ns;
     struct pst_reader reader;
+    struct pst_pace_share pace;
     size_t chunk_room; /* header and payload of the longest chunk */
     uint8_t *window;
     void *decoded, *index, *sums;
@@ -75,14 +77,55 @@ static const void *look_at(const struct gather *gather, uint64_t offset, uint64_
     return gather->window + (offset - gather->window_at);
 }
 
+static void keep_pace(struct gather *gather)
+{
+    const struct pst_ring_transfers ended = pst_ring_take_transfers(gather->reader.ring);
+    (void)pst_pace_keep(&gather->pace, gather->reader.ring, &ended, pst_monotonic_ns());
+}
+
+/* Sleeps until the pace has room for some of so many bytes: as many as are returned, whole blocks
+ * if these are. */
+static uint32_t wait_for_room(struct gather *gather, uint32_t wanted)
+{
+    uint32_t room;
+    keep_pace(gather);
+    while ((room = pst_pace_room(&gather->pace, wanted)) == 0) {
+        pst_activity_rest(true);
+        pst_ring_wait(gather->reader.ring, pst_pace_sleep_ns(&gather->pace, pst_monotonic_ns()));
+        pst_activity_rest(false);
+        keep_pace(gather);
+    }
+    return room & ~(PST_BLOCK_BYTES - 1);
+}
+
+/* Fills the window from an offset on, after the time limit only as far as is needed. Bytes that it
+ * has then, fewer only at the end of the file, or an error. */
+static int fill_window(struct gather *gather, uint64_t offset, uint64_t needed)
+{
+    uint32_t most = (uint32_t)(gather->chunk_room + WINDOW_BYTES), has = 0;
+    while (has < most && (has < needed || pst_monotonic_ns() < gather->limit_ns)) {
+        uint32_t bytes = wait_for_room(gather, most - has);
+        uint64_t began_ns = pst_monotonic_ns();
+        int got = pst_reader_read(&gather->reader, &gather->file, gather->window + has, bytes,
+                                  offset + has);
+        if (got < 0)
+            return got;
+        pst_pace_note_wait(&gather->pace, pst_monotonic_ns() - began_ns);
+        pst_pace_spend(&gather->pace, (uint64_t)got);
+        has += (uint32_t)got;
+        if ((uint32_t)got < bytes)
+            break;
+    }
+    return (int)has;
+}
+
 /* The same, moved there where it has not. *at NULL: the file has not. */
 static int have(struct gather *gather, uint64_t offset, uint64_t bytes, const void **at)
 {
     *at = look_at(gather, offset, bytes);
     if (*at)
         return 0;
-    int got = pst_reader_read(&gather->reader, &gather->file, gather->window,
-                              (uint32_t)(gather->chunk_room + WINDOW_BYTES), offset);
+    int got = fill_window(gather, offset, bytes);
     if (got < 0)
         return got;
     gather->window_at = offset;
@@ -368,11 +411,12 @@ static int open_and_gather(struct gather *gather, struct pst_manifest_part *name
 }
 
 int gather_parts(struct pst_repository *repository, int backup, struct pst_node_manifest *draft,
-                 uint64_t limit_ns, struct pst_repository_path *failed)
+                 uint64_t limit_ns, struct pst_pace *pace, struct pst_repository_path *failed)
 {
     struct gather gather = {
         .repository = repository, .backup = backup, .draft = draft, .limit_ns = limit_ns};
     draft->common.finished_unix_ns = pst_unix_ns();
+    pst_pace_share_open(&gather.pace, pace);
     int error = make_buffers(&gather);
     if (!error)
         error = pst_reader_open(&gather.reader, 4);
@@ -381,6 +425,7 @@ int gather_parts(struct pst_repository *repository, int backup, struct pst_node_
     *failed = gather.path;
     if (gather.reader.ring)
         pst_reader_close(&gather.reader);
+    pst_pace_share_close(&gather.pace);
     free_buffers(&gather);
     return !error && gather.data_chunks == 0 ? -ENOENT : error;
 }

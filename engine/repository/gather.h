@@ -9,15 +9,16 @@
 #define PST_ENGINE_REPOSITORY_GATHER_H
 
 #include "engine/format/manifest.h"
+#include "engine/pace/ring_pace.h"
 #include "engine/repository/repository.h"
 
 /* backup: the handle of its directory. Ends all parts of a draft, durably, and enters in it what
  * they have: parts, sums, origins and the time. No chunk is looked at after limit_ns, by the
- * monotonic clock: then the rest goes too. *failed: the file that an error is about. -ENOENT:
- * nothing that could be of use is whole. */
+ * monotonic clock: then the rest goes too. pace: by which it reads; NULL: as fast as it goes.
+ * *failed: the file that an error is about. -ENOENT: nothing that could be of use is whole. */
 PST_MUST_USE int gather_parts(struct pst_repository *repository, int backup,
                               struct pst_node_manifest *draft, uint64_t limit_ns,
-                              struct pst_repository_path *failed);
+                              struct pst_pace *pace, struct pst_repository_path *failed);
 
 /* Whether that was done with a draft: its parts have lengths then, all of them. Any thread. */
 bool gather_is_done(const struct pst_node_manifest *draft);

@@ -88,6 +88,16 @@ for count in 2 4 6; do
     expect_absent "$disk/none"
 done
 
+# What is left is read at the pace, too.
+rm -rf "$to"
+cut_off after.BACKUP_FRAGMENT_CONF 6
+began=$(date +%s%N)
+back_up --pace 16M
+elapsed=$((($(date +%s%N) - began) / 1000000))
+echo "at 16M: $(stored) bytes stored and the rest looked through in $elapsed ms"
+[ "$elapsed" -ge $((all * 1000 / 16777216 - 500)) ] || fail "$all bytes at 16M took $elapsed ms"
+expect_whole
+
 # It goes when nobody refers to it, and not before.
 expect_exit '1 3 11' "$penstock" prune --from "$to" 1
 expect_state 1 'cut off'
