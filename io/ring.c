@@ -246,8 +246,9 @@ unsigned pst_ring_reap(struct pst_ring *ring)
 }
 
 /* Not in the io_uring: since Linux 6.5 a thread that waits there, with as little as a poll in it,
- * waits for I/O, by what /proc/stat and /proc/pressure/io say. A poll that is armed still is
- * completed too, and then empties the counter. */
+ * or nothing at all after earlier requests, waits for I/O, by what /proc/stat and /proc/pressure/io
+ * say. A poll that is armed still is completed too, and then empties the counter. Without a
+ * doorbell it sleeps. */
 static unsigned wait_for_doorbell(struct pst_ring *ring, const struct timespec *limit)
 {
     struct pollfd doorbell = {.fd = ring->doorbell_fd, .events = POLLIN};
@@ -278,7 +279,7 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
     assert(timeout_ns >= 0 || ring->in_flight > 0 || ring->doorbell_fd >= 0);
     struct timespec idle = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
     struct __kernel_timespec limit = {.tv_sec = idle.tv_sec, .tv_nsec = idle.tv_nsec};
-    if (ring->in_flight == 0 && ring->doorbell_fd >= 0)
+    if (ring->in_flight == 0)
         return wait_for_doorbell(ring, timeout_ns < 0 ? NULL : &idle);
     return wait_for_completions(ring, timeout_ns < 0 ? NULL : &limit);
 }
