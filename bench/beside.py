@@ -19,6 +19,8 @@ def add_options(parser, rounds, seconds):
     parser.add_argument("--seconds", type=int, default=seconds)
     parser.add_argument("--mib", type=int, default=4096, help="of files of 64 MiB")
     parser.add_argument("--ldms", type=int, default=1)
+    parser.add_argument("--job", choices=("backup", "verify", "restore"), default="backup",
+                        help="what is run where nothing runs beside it; else it is a backup")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of each backup")
 
 
@@ -46,21 +48,36 @@ def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
+def run_alone(arguments, place, pace):
+    """Seconds: of a backup its own; of what reads one, from the disk, those of the process."""
+    if arguments.job == "backup":
+        prepare(place)
+        return back_up(arguments, place, pace)["elapsed_ns"] / 1e9
+    backups, target = (os.path.join(place, name) for name in ("backups", "restored"))
+    shutil.rmtree(target, ignore_errors=True)
+    shared.forget_pages(backups)
+    os.sync()
+    return shared.timed([arguments.penstock, arguments.job, "--from", backups, "--ldms", str(arguments.ldms),
+                         "--pace", pace, "--quiet",
+                         *(["--target", target] if arguments.job == "restore" else [])])[0]
+
+
 def measure_alone(arguments, place):
+    if arguments.job != "backup":
+        back_up(arguments, place, "max")
     times = {pace: [] for pace in arguments.pace}
     lot = random.Random(1)
     for _ in range(arguments.rounds):
         for pace in lot.sample(arguments.pace, len(arguments.pace)):
-            prepare(place)
-            times[pace].append(back_up(arguments, place, pace)["elapsed_ns"] / 1e9)
+            times[pace].append(run_alone(arguments, place, pace))
     first = times[arguments.pace[0]]
     for pace in arguments.pace:
         ratios = [other / one for one, other in zip(first, times[pace])]
         low, high = shared.confidence_interval(ratios)
-        figures = {"message_type": "pace-alone", "pace": pace, "pairs": len(ratios),
+        figures = {"message_type": "pace-alone", "job": arguments.job, "pace": pace, "pairs": len(ratios),
                    "seconds": round(statistics.median(times[pace]), 3),
                    "ratio": round(statistics.median(ratios), 3), "low": round(low, 3),
                    "high": round(high, 3)}
         print(json.dumps(figures) if getattr(arguments, "json", False) else
-              "{pace:6} {seconds} s alone, {ratio} [{low}, {high}] of the first pace's, {pairs} "
+              "{job} {pace:6} {seconds} s alone, {ratio} [{low}, {high}] of the first pace's, {pairs} "
               "pairs".format(**figures), flush=True)
