@@ -4,9 +4,12 @@
  */
 #include "engine/api/placement.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "engine/base/log.h"
+
+#define MIB (1u << 20)
 
 int pst_placements_make(const struct pst_plan_request *request, const char *path,
                         struct pst_placements *placements, char *message)
@@ -33,6 +36,24 @@ int pst_placements_make(const struct pst_plan_request *request, const char *path
     for (uint32_t i = 0; i < placements->plan.ldms; i++)
         placements->cpus[i] = placements->plan.ldm[i].cpu;
     return 0;
+}
+
+int placements_check_memory(const struct pst_placements *placements, uint64_t bytes_each,
+                            char *message)
+{
+    const struct pst_topology *topology = &placements->topology;
+    uint32_t ldms = placements->plan.ldms;
+    uint64_t memory_bytes = 0;
+    for (uint32_t i = 0; i < topology->node_count; i++)
+        memory_bytes += topology->nodes[i].memory_bytes;
+    if (memory_bytes == 0 || bytes_each <= memory_bytes / 4 * 3 / ldms)
+        return 0;
+    snprintf(message, PST_MESSAGE_BYTES,
+             "%u LDM%s with %llu MiB of buffers each would take more than three quarters of the "
+             "host's memory, %llu MiB: give fewer --ldms, or a smaller --chunk or --depth",
+             ldms, ldms == 1 ? "" : "s", (unsigned long long)(bytes_each / MIB),
+             (unsigned long long)(memory_bytes / MIB));
+    return -EINVAL;
 }
 
 void placements_log(const struct pst_placements *placements)

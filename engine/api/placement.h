@@ -19,6 +19,11 @@ struct pst_placements {
 PST_MUST_USE int pst_placements_make(const struct pst_plan_request *request, const char *path,
                                      struct pst_placements *placements, char *message);
 
+/* -EINVAL with message: as many bytes for each LDM are more than the host can give. Private to
+ * engine/api/. */
+PST_MUST_USE int placements_check_memory(const struct pst_placements *placements,
+                                         uint64_t bytes_each, char *message);
+
 /* Logs what the plan gave up. Private to engine/api/. */
 void placements_log(const struct pst_placements *placements);
 

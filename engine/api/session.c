@@ -342,8 +342,12 @@ static int place(struct pst_session *session)
         .ldms = run->ldms, .ldm_cpus = run->ldm_cpus, .hub_cpu = run->hub_cpu};
     session->options.node.topology = &session->placements.topology;
     session->options.node.plan = &session->placements.plan;
-    return pst_placements_make(&request, session->job.directory, &session->placements,
-                               session->message);
+    int error = pst_placements_make(&request, session->job.directory, &session->placements,
+                                    session->message);
+    return error ? error
+                 : placements_check_memory(&session->placements,
+                                           pst_node_memory_bytes(&session->options.node),
+                                           session->message);
 }
 
 static int prepare(struct pst_session *session, const struct pst_backup_job *job)

@@ -35,6 +35,22 @@ numbers() {
     PENSTOCK_DEPTH=1000 refuses 2 'PENSTOCK_DEPTH'
 }
 
+# The ends of each range of --help: whatever comes of it, the process does not crash.
+extremes() {
+    local option least most value count=0
+    while read -r option least most; do
+        [ "$option" != --ldms ] || continue
+        for value in "$least" "$most"; do
+            expect_exit '0 1 2' "$penstock" backup --source synthetic:rows=1 --to "$disk/extreme" "$option" "$value"
+            count=$((count + 1))
+        done
+    done < <("$penstock" backup --help | sed -En '/^  (--[a-z-]+) .*/{s//\1/;h}; /.*\(from ([^ ]+) to ([^ ;]+);.*/{s//\1 \2/;H;g;s/\n/ /p}')
+    [ "$count" -ge 24 ] || fail "$count ends of ranges in --help"
+    expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/extreme" --stall-limit 100ms --stall-warning 1d
+    rm -r "$disk/extreme"
+    refuses 2 '256 LDMs with [0-9]+ MiB of buffers each would take more than .*fewer --ldms' --ldms 256 --chunk 16M --depth 128
+}
+
 words() {
     expect_exit 2 "$penstock"
     expect_message 'no command is given; .*--help'
@@ -289,6 +305,7 @@ two_at_once() {
 
 make_small_tree "$source_tree"
 numbers
+extremes
 words
 sources
 unreadable_source
