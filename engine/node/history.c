@@ -97,6 +97,7 @@ static void count(struct pst_node_status *status, const struct pst_last_backup *
 {
     struct pst_backup_totals *totals = &status->totals;
     status->last = *last;
+    status->ended[status->ends++ % PST_ENDS_KEPT] = *last;
     if (last->end != PST_END_COMPLETE) {
         status->last_failure = *last;
         totals->aborted += last->end == PST_END_ABORTED;

@@ -147,6 +147,9 @@ struct pst_last_backup {
     struct pst_set missing;            /* by id - 1: nodes of the cluster that are not in it */
 };
 
+/* Of the last ends, so many are kept for who looks now and then. */
+#define PST_ENDS_KEPT 64u
+
 /* The backups that the node took part in, since it started, by how they ended for it. */
 struct pst_backup_totals {
     uint64_t complete;
@@ -214,8 +217,10 @@ struct pst_node_status {
     bool is_broken;  /* the fabric is, and the node is no use any more */
     struct pst_referred referred; /* of the last backup that is decided here */
     struct pst_last_backup last;
-    struct pst_last_backup last_success; /* the last that is COMPLETE */
-    struct pst_last_backup last_failure; /* the last that is not */
+    uint64_t ends;                               /* since the node started */
+    struct pst_last_backup ended[PST_ENDS_KEPT]; /* number n, from 0 on, at n % PST_ENDS_KEPT */
+    struct pst_last_backup last_success;         /* the last that is COMPLETE */
+    struct pst_last_backup last_failure;         /* the last that is not */
     struct pst_backup_totals totals;
     struct pst_running_status running;
     uint64_t node_bytes[PST_NODES_MAX + 1]; /* read in the running backup, by id: of this node; of

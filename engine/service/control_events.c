@@ -49,6 +49,19 @@ static void look_at_nodes(struct control *control, const struct pst_node_status 
     seen->kept_out = status->kept_out;
 }
 
+/* Each, also where there were several since the last look. */
+static void look_at_ends(struct control *control, const struct pst_node_status *status)
+{
+    struct control_seen *seen = &control->seen;
+    if (status->ends != seen->ends)
+        seen->phase = NULL; /* what runs now is another one, though it may have the same number */
+    if (status->ends > seen->ends + PST_ENDS_KEPT)
+        seen->ends = status->ends - PST_ENDS_KEPT;
+    for (; seen->ends < status->ends; seen->ends++)
+        tell(control, "backup_ended",
+             control_last_backup_json(control, &status->ended[seen->ends % PST_ENDS_KEPT]));
+}
+
 static void look_at_backup(struct control *control, const struct pst_node_status *status)
 {
     struct control_seen *seen = &control->seen;
@@ -66,9 +79,6 @@ static void look_at_backup(struct control *control, const struct pst_node_status
     }
     seen->phase = running->phase;
     seen->number = running->number;
-    if (status->last.ended_unix_ns != seen->ended_unix_ns)
-        tell(control, "backup_ended", control_last_backup_json(control, &status->last));
-    seen->ended_unix_ns = status->last.ended_unix_ns;
 }
 
 static void look_at_troubles(struct control *control, const struct pst_node_status *status)
@@ -98,6 +108,7 @@ void control_look(struct control *control, const struct pst_node_status *status)
 {
     PST_CHECK_THREAD(&control->owner);
     look_at_nodes(control, status);
+    look_at_ends(control, status);
     look_at_backup(control, status);
     look_at_troubles(control, status);
 }

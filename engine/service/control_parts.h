@@ -70,7 +70,7 @@ struct control_seen {
     const char *phase; /* of the backup that runs; NULL: none does */
     uint32_t number;
     uint64_t progress_due_ns;
-    uint64_t ended_unix_ns; /* of the last backup */
+    uint64_t ends; /* of backups */
     uint32_t stalls;
     uint32_t in_doubt;
     bool is_hung;

@@ -35,6 +35,11 @@ mv "$disk/tree" "$disk/elsewhere"
 expect_exit 1 "$penstock" backup --node "$memory/1.socket"
 mv "$disk/elsewhere" "$disk/tree"
 wait_until heard '.event == "backup_ended" and .outcome == "aborted" and .error_name == "ENOENT"'
+# Each end, also of backups that follow each other faster than anybody looks.
+for ((i = 0; i < 20; i++)); do expect_exit 0 "$penstock" backup --node "$memory/1.socket"; done
+wait_until heard '.event == "backup_ended" and .number == 21'
+[ "$(jq -r 'select(.event == "backup_ended" and .outcome == "complete").number' "$memory/events" | paste -sd ' ')" = "$(seq -s ' ' 21)" ] ||
+    fail 'not told of each end'
 kill -KILL "$node_2"
 wait_until heard '.event == "node_state" and .node == 2 and .state != "live"'
 kill -TERM "$node_1"

@@ -292,14 +292,17 @@ static void who_follows_hears_of_each_change_once(void)
     pst_set_add(&control.live, 4);
     status.is_hung = true;
     control_look(&control, &status);
+    status.ended[status.ends++].end = PST_END_ABORTED; /* and at once others begin */
+    status.ended[status.ends++].end = PST_END_COMPLETE;
+    control_look(&control, &status);
     status.running.phase = NULL;
-    status.last.end = PST_END_COMPLETE;
-    status.last.ended_unix_ns = 5;
     control_look(&control, &status);
     CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_phase");
     CU_ASSERT_STRING_EQUAL(next_event(fd), "node_state");
     CU_ASSERT_STRING_EQUAL(next_event(fd), "hung");
     CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_ended");
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_ended");
+    CU_ASSERT_STRING_EQUAL(next_event(fd), "backup_phase");
     control_tell_stop(&control);
     CU_ASSERT_STRING_EQUAL(next_event(fd), "stopping");
     close(fd);
