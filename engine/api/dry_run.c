@@ -10,6 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/format/index.h"
 #include "engine/format/sums.h"
+#include "engine/repository/lease.h"
 #include "penstock/fragment.h"
 
 /* The one slot, which each fragment gets again. */
@@ -69,6 +70,11 @@ int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
     total->unreadable += listing.unreadable;
     total->skipped += listing.skipped;
     return error;
+}
+
+int pst_session_probe_directory(const char *directory, char *message)
+{
+    return pst_repository_lease_probe(directory, message);
 }
 
 /* Chunks have a header and an entry in an index, and objects a checksum. */

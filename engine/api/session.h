@@ -111,6 +111,9 @@ PST_MUST_USE int pst_session_run(struct pst_session *session, struct pst_session
 PST_MUST_USE int pst_session_dry_run(struct pst_session *session,
                                      struct pst_session_estimate *estimate, char *message);
 
+/* Whether a run could make or use its directory, which stays as it is. Likewise; any thread. */
+PST_MUST_USE int pst_session_probe_directory(const char *directory, char *message);
+
 /* Before the run: the parts go to /dev/null. Such a backup cannot be read, and is for measuring. */
 void pst_session_discard_parts(struct pst_session *session);
 

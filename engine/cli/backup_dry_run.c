@@ -2,15 +2,15 @@
 #include "engine/cli/backup_dry_run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/statvfs.h>
 
 #include <jansson.h>
 
 #include "engine/api/session.h"
 #include "engine/base/log.h"
+#include "engine/base/parent.h"
 #include "engine/cli/json.h"
 #include "engine/cli/print.h"
 #include "engine/cli/value.h"
@@ -32,17 +32,10 @@ static int read_free_bytes(const char *to, uint64_t *bytes)
     struct statvfs status;
     int error = statvfs(to, &status) == 0 ? 0 : -errno;
     if (error == -ENOENT) {
-        char *parent = strdup(to);
-        if (!parent)
-            return -ENOMEM;
-        size_t length = strlen(parent);
-        while (length > 1 && parent[length - 1] == '/')
-            parent[--length] = '\0';
-        char *slash = strrchr(parent, '/');
-        if (slash)
-            slash[slash == parent ? 1 : 0] = '\0';
-        error = statvfs(slash ? parent : ".", &status) == 0 ? 0 : -errno;
-        free(parent);
+        char parent[PATH_MAX];
+        error = pst_directory_above(to, parent);
+        if (!error)
+            error = statvfs(parent, &status) == 0 ? 0 : -errno;
     }
     *bytes = error ? 0 : (uint64_t)status.f_bavail * status.f_frsize;
     return error;
@@ -141,7 +134,10 @@ enum cli_exit cli_backup_dry_run(const struct cli_arguments *arguments, struct p
     struct duration duration;
     char message[PST_MESSAGE_BYTES], objects[CLI_VALUE_COUNT_BYTES];
     uint64_t free_bytes;
-    int error = read_free_bytes(to, &free_bytes);
+    int error = pst_session_probe_directory(to, message);
+    if (error)
+        return cli_fail(arguments, CLI_EXIT_FAILED, "%s", message);
+    error = read_free_bytes(to, &free_bytes);
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", to, pst_error_text(error));
     error = pst_session_dry_run(session, &estimate, message);

@@ -93,6 +93,23 @@ static int listen_at(const struct pst_http_address *address)
     return error;
 }
 
+int pst_http_check(const struct pst_http_address *address)
+{
+    struct pst_http_address any_port = *address;
+    int error = libmicrohttpd_load();
+    if (error)
+        return error;
+    if (address->socket.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&any_port.socket)->sin6_port = 0;
+    else
+        ((struct sockaddr_in *)&any_port.socket)->sin_port = 0;
+    int fd = listen_at(&any_port);
+    if (fd < 0)
+        return fd;
+    close(fd);
+    return 0;
+}
+
 /* ---- requests ---- */
 
 static enum MHD_Result send_text(struct MHD_Connection *connection,

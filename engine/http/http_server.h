@@ -32,6 +32,10 @@ struct pst_http_address {
  * Names are not looked up. -EINVAL: it is none. Any thread. */
 PST_MUST_USE int pst_http_parse(const char *text, struct pst_http_address *address);
 
+/* Whether that address can be listened at, whoever has its port now. -errno, as of pst_http_open.
+ * Any thread. */
+PST_MUST_USE int pst_http_check(const struct pst_http_address *address);
+
 /* Listens, and starts the thread. path: static. -errno: as of socket(2), bind(2), or the thread;
  * -ELIBACC: the library is not there; after an error *server is NULL. Main thread, as
  * pst_http_close. */

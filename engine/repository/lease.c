@@ -5,10 +5,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/base/limits.h"
 #include "engine/base/log.h"
+#include "engine/base/parent.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/repository_posix.h"
 
@@ -39,14 +42,39 @@ void lease_unlock(struct pst_repository_lease *lease)
     repository_close(repository, lease->number_lock);
 }
 
+#define CANNOT_BE_MADE "%s: cannot be made: %s; does its parent exist, may you write there?"
+#define NOT_WRITABLE "%s: not a directory that can be written to: %s"
+
+static int probe(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return -errno;
+    if (!S_ISDIR(status.st_mode))
+        return -ENOTDIR;
+    return faccessat(AT_FDCWD, path, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+int pst_repository_lease_probe(const char *path, char *message)
+{
+    const char *format = NOT_WRITABLE;
+    int error = probe(path);
+    if (error == -ENOENT) {
+        format = CANNOT_BE_MADE;
+        error = pst_parent_may_take(path);
+    }
+    if (error)
+        (void)snprintf(message, PST_MESSAGE_BYTES, format, path, pst_error_text(error));
+    return error;
+}
+
 static int make_directory(struct pst_repository_lease *lease, const char *path)
 {
     lease->directory_made = mkdir(path, 0700) == 0;
     if (lease->directory_made || errno == EEXIST)
         return 0;
     int error = -errno;
-    pst_log(PST_LOG_ERROR, "%s: cannot be made: %s; does its parent exist, may you write there?",
-            path, pst_error_text(error));
+    pst_log(PST_LOG_ERROR, CANNOT_BE_MADE, path, pst_error_text(error));
     return error;
 }
 
@@ -61,8 +89,7 @@ static int open_directory(struct pst_repository_lease *lease, const char *path,
             repository_close(repository, repository->root);
     }
     if (error)
-        pst_log(PST_LOG_ERROR, "%s: not a directory that can be written to: %s", path,
-                pst_error_text(error));
+        pst_log(PST_LOG_ERROR, NOT_WRITABLE, path, pst_error_text(error));
     return error;
 }
 

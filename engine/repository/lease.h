@@ -28,6 +28,10 @@ PST_MUST_USE int pst_repository_lease_take(struct pst_repository_lease *lease, c
                                            uint32_t node, bool is_shared,
                                            struct pst_io_fault *fault);
 
+/* Whether the directory could be taken, as far as that is known without making or locking anything.
+ * -errno with message (PST_MESSAGE_BYTES). */
+PST_MUST_USE int pst_repository_lease_probe(const char *path, char *message);
+
 /*
  * Between backups: whether the path still leads to the directory that is open. If it leads to
  * another, that one is opened and locked in its place, which is logged; but if must_stay,

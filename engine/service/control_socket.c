@@ -20,6 +20,7 @@
 #include <jansson.h>
 
 #include "engine/base/check.h"
+#include "engine/base/parent.h"
 #include "engine/json/json_build.h"
 #include "engine/json/json_read.h"
 
@@ -184,7 +185,7 @@ static int replace(int fd, const struct sockaddr_un *address, const char *path)
     char ignored[PST_MESSAGE_BYTES];
     struct stat found;
     if (lstat(path, &found) < 0 || !S_ISSOCK(found.st_mode))
-        return -EADDRINUSE;
+        return -EEXIST;
     int other = connect_within(path, 0, ignored);
     if (other >= 0)
         close(other);
@@ -211,6 +212,18 @@ static int bind_and_listen(const struct sockaddr_un *address, const char *path, 
     listener->device = bound.st_dev;
     listener->inode = bound.st_ino;
     return 0;
+}
+
+int control_listen_check(const char *path, char *message)
+{
+    struct sockaddr_un address;
+    struct stat found;
+    int error = address_of(path, &address, message);
+    if (error)
+        return error;
+    error =
+        lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode) ? -EEXIST : pst_parent_may_take(path);
+    return error ? fail(message, error, path, "cannot create the socket") : 0;
 }
 
 int control_listen(const char *path, int backlog, struct control_listener *listener, char *message)

@@ -46,10 +46,13 @@ struct control_listener {
 
 /* Binds the socket and listens. A socket that no process serves any more is replaced. Any
  * thread. 0, the descriptors the caller's, as are the files at path and of the lock; or -errno with
- * message (PST_MESSAGE_BYTES): -EADDRINUSE: another process serves it, or is about to. Private to
- * engine/service/. */
+ * message (PST_MESSAGE_BYTES): -EADDRINUSE: another process serves it, or is about to; -EEXIST:
+ * there is a file that is no socket. Private to engine/service/. */
 PST_MUST_USE int control_listen(const char *path, int backlog, struct control_listener *listener,
                                 char *message);
+
+/* Whether that could be, but for another process that serves path. */
+PST_MUST_USE int control_listen_check(const char *path, char *message);
 
 /* Closes it, and removes its files unless they are somebody else's by now. */
 void control_unlisten(struct control_listener *listener, const char *path);

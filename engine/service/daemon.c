@@ -17,6 +17,7 @@
 #include "engine/node/node.h"
 #include "engine/node/node_telemetry.h"
 #include "engine/service/control.h"
+#include "engine/service/control_socket.h"
 #include "engine/service/membership.h"
 #include "engine/service/metrics_server.h"
 #include "engine/service/net_load.h"
@@ -114,10 +115,23 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
     return 0;
 }
 
+/* What is made when the node starts, and may not be made now. */
+static int check_places(const struct pst_daemon_job *job, char *message)
+{
+    int error = control_listen_check(job->node.socket_path, message);
+    if (!error && job->metrics_address)
+        error = metrics_server_try(job->metrics_address, message);
+    if (!error)
+        error = pst_session_probe_directory(job->node.backup->directory, message);
+    return error;
+}
+
 int pst_daemon_check(const struct pst_daemon_job *job, char *message)
 {
     struct pst_daemon *daemon;
     int error = open_parts(job, &daemon, message);
+    if (!error)
+        error = check_places(job, message);
     pst_daemon_close(daemon);
     return error;
 }

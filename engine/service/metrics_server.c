@@ -69,6 +69,24 @@ int metrics_server_check(const char *address, char *message)
     return error;
 }
 
+static int fail_to_listen(const char *address, int error, char *message)
+{
+    snprintf(message, PST_MESSAGE_BYTES, "--metrics %s: %s", address, pst_error_text(error));
+    return error;
+}
+
+int metrics_server_try(const char *address, char *message)
+{
+    struct pst_http_address parsed;
+    int error = metrics_server_check(address, message);
+    if (!error)
+        error = pst_http_parse(address, &parsed);
+    if (error)
+        return error;
+    error = pst_http_check(&parsed);
+    return error ? fail_to_listen(address, error, message) : 0;
+}
+
 int metrics_server_open(const char *address, const char *socket_path,
                         struct metrics_server **opened, char *message)
 {
@@ -83,9 +101,8 @@ int metrics_server_open(const char *address, const char *socket_path,
         error = pst_http_open(&parsed, METRICS_PATH, answer_request, server, &server->http);
     }
     if (error) {
-        snprintf(message, PST_MESSAGE_BYTES, "--metrics %s: %s", address, pst_error_text(error));
         free(server);
-        return error;
+        return fail_to_listen(address, error, message);
     }
     *opened = server;
     return 0;

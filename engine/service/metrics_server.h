@@ -13,6 +13,9 @@ struct metrics_server;
 /* Whether address is one: as of pst_http_parse. -EINVAL with message (PST_MESSAGE_BYTES). */
 PST_MUST_USE int metrics_server_check(const char *address, char *message);
 
+/* Likewise, and whether it is of this host. -errno. */
+PST_MUST_USE int metrics_server_try(const char *address, char *message);
+
 /* Serves /metrics at address, of the node at this control socket (borrowed). -errno with message
  * as above. */
 PST_MUST_USE int metrics_server_open(const char *address, const char *socket_path,

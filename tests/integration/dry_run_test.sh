@@ -65,7 +65,22 @@ expect_json '.[-1].estimated_by == 2'
 expect_exit 0 "$penstock" backup --source "dir:$disk/empty" --to "$disk/only"
 expect_exit 0 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/only" --json
 expect_json '.[-1] | has("estimated_ns") | not'
+# Where the backup itself could not be written, the estimate is no success either.
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
+expect_message "$disk/none/to: cannot be made: No such file"
+echo file >"$disk/file"
+expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/file"
+expect_message "$disk/file: not a directory that can be written to: Not a directory"
+mkdir -m 755 "$memory/closed"
+mkdir -m 777 "$memory/open"
+chmod -R a+rX "$tree"
+expect_exit '0 3' as_ordinary_user "$penstock" backup --dry-run --source synthetic:rows=5 --to "$memory/open/to"
+if is_root; then
+    for to in closed closed/to; do
+        expect_exit 1 as_ordinary_user "$penstock" backup --dry-run --source synthetic:rows=5 --to "$memory/$to"
+        expect_message "$memory/$to: .*Permission denied"
+    done
+fi
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$disk/nothing" --to "$disk/to"
 expect_exit 2 "$penstock" backup --dry-run --source "dir:$tree" --to null:
 expect_exit 0 "$penstock" backup --dry-run --source "t=dir:$tree" --source synthetic:rows=500 --to "$tree/inside" --json

@@ -110,6 +110,28 @@ what_is_wrong_is_named() {
     chmod 0600 "$memory/key1"
 }
 
+# What would keep the node from starting is named without starting it.
+what_cannot_be_made_is_named() {
+    write_configuration
+    sed -i "14s|.*|socket = $memory/none/socket|" "$ini"
+    check 1 "$memory/none/socket: cannot create the socket: No such file" 1
+    sed -i "14s|.*|socket = $ini|" "$ini"
+    check 1 "$ini: cannot create the socket: File exists" 1
+    sed -i "14s|.*|socket = $memory/$(printf 'x%.0s' {1..108})|" "$ini"
+    check 1 'the path of a socket has at most 107 bytes' 1
+    write_configuration
+    sed -i "15s|.*|to = $disk/none/to|" "$ini"
+    check 1 "$disk/none/to: cannot be made: No such file" 1
+    sed -i "15s|.*|to = $ini|" "$ini"
+    check 1 "$ini: not a directory that can be written to: Not a directory" 1
+    write_configuration
+    sed -i '9s|.*|metrics = 192.0.2.1:9420|' "$ini"
+    check 1 'metrics 192.0.2.1:9420: Cannot assign requested address' 1
+    expect_absent "$memory/1.socket"
+    expect_absent "$disk/to1"
+    write_configuration
+}
+
 start_node() { # ID OPTION…
     "$penstock" node --config "$memory/host$1.ini" --id "$1" --cluster-key "$memory/key$1" "${@:2}" 2>>"$memory/node$1.log" &
     process[$1]=$!
@@ -250,6 +272,7 @@ write_configuration
 for node in 1 2 3; do cp "$memory/old" "$memory/key$node"; done
 the_file_is_checked
 what_is_wrong_is_named
+what_cannot_be_made_is_named
 the_documents_are_right
 for node in 1 2 3; do cp "$ini" "$memory/host$node.ini"; done
 for node in 1 2 3; do start_node "$node"; done

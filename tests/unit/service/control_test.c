@@ -123,7 +123,7 @@ static void a_file_is_not_replaced(void)
     struct control_listener other;
     char message[PST_MESSAGE_BYTES];
     fclose(fopen(path, "w"));
-    CU_ASSERT_EQUAL(control_listen(path, 1, &other, message), -EADDRINUSE);
+    CU_ASSERT_EQUAL(control_listen(path, 1, &other, message), -EEXIST);
     CU_ASSERT_EQUAL(access(path, F_OK), 0);
     unlink(path);
 }

@@ -1,0 +1,28 @@
+/* Looks where something would be made, before it is. Called on any thread. */
+#include "engine/base/parent.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+int pst_directory_above(const char *path, char *parent)
+{
+    char copy[PATH_MAX];
+    if (strlen(path) >= sizeof(copy))
+        return -ENAMETOOLONG;
+    strcpy(copy, path);
+    strcpy(parent, dirname(copy));
+    return 0;
+}
+
+int pst_parent_may_take(const char *path)
+{
+    char parent[PATH_MAX];
+    int error = pst_directory_above(path, parent);
+    if (error)
+        return error;
+    return faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}

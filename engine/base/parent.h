@@ -1,0 +1,16 @@
+/*
+ * Where a file or directory would lie that is not there yet. Any thread.
+ */
+#ifndef PST_ENGINE_BASE_PARENT_H
+#define PST_ENGINE_BASE_PARENT_H
+
+#include "penstock/error.h"
+
+/* The directory of path, by its text alone. parent: PATH_MAX. -ENAMETOOLONG. */
+PST_MUST_USE int pst_directory_above(const char *path, char *parent);
+
+/* Whether something could be made at path: its directory is there, and the process may write into
+ * it. -errno. */
+PST_MUST_USE int pst_parent_may_take(const char *path);
+
+#endif
