@@ -115,6 +115,15 @@ static int open_parts(const struct pst_daemon_job *job, struct pst_daemon **open
     return 0;
 }
 
+/* By the kernel's sockets. */
+static int check_way(const struct pst_daemon *daemon, char *message)
+{
+    const struct pst_daemon_job *job = daemon->job;
+    if (!daemon->network || job->net_device)
+        return 0;
+    return network_check_mtu(daemon->network, job->node.node, message);
+}
+
 /* What is made when the node starts, and may not be made now. */
 static int check_places(const struct pst_daemon_job *job, char *message)
 {
@@ -132,6 +141,8 @@ int pst_daemon_check(const struct pst_daemon_job *job, char *message)
     int error = open_parts(job, &daemon, message);
     if (!error)
         error = check_places(job, message);
+    if (!error)
+        error = check_way(daemon, message);
     pst_daemon_close(daemon);
     return error;
 }
@@ -150,6 +161,8 @@ int pst_daemon_open(const struct pst_daemon_job *job, struct pst_daemon **opened
         *opened = NULL;
         return error;
     }
+    if (check_way(*opened, message)) /* an interface may get another MTU at any time */
+        pst_log(PST_LOG_WARNING, "%s", message);
     join(*opened);
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,6 +251,44 @@ static int check_address(const struct sockaddr_in *own, char *message)
                        ntohs(own->sin_port), pst_error_text(error));
     }
     return error;
+}
+
+/* What the kernel's way to a member carries; 0: it has none, or does not say. */
+static uint32_t way_mtu(const struct sockaddr_in *own, const struct sockaddr_in *member)
+{
+    int mtu = 0, whole = IP_PMTUDISC_PROBE;
+    socklen_t bytes = sizeof(mtu);
+    struct sockaddr_in any_port = *own;
+    any_port.sin_port = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return 0;
+    if (setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole)) < 0 ||
+        bind(fd, (const struct sockaddr *)&any_port, sizeof(any_port)) < 0 ||
+        connect(fd, (const struct sockaddr *)member, sizeof(*member)) < 0 ||
+        getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &bytes) < 0)
+        mtu = 0;
+    close(fd);
+    return (uint32_t)mtu;
+}
+
+int network_check_mtu(const struct pst_quic_network *network, uint32_t node, char *message)
+{
+    for (uint32_t other = 1; other <= PST_NODES_MAX; other++) {
+        const struct sockaddr_in *member = &network->members[other];
+        if (other == node || member->sin_family == 0 || pst_set_has(&network->near, other - 1))
+            continue;
+        uint32_t mtu = way_mtu(&network->members[node], member);
+        if (mtu == 0 || mtu >= network->mtu_bytes)
+            continue;
+        (void)snprintf(message, PST_MESSAGE_BYTES,
+                       "--net-mtu %u: the way to node %u carries packets of %u bytes at most, so "
+                       "the two cannot join: lower --net-mtu on all nodes, or raise the MTU of the "
+                       "interface or the route",
+                       network->mtu_bytes, other, mtu);
+        return -EMSGSIZE;
+    }
+    return 0;
 }
 
 /* By what a refusal calls them. */

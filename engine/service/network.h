@@ -17,6 +17,11 @@ struct pst_eal_config; /* net/eal.h */
 PST_MUST_USE int network_open(const struct pst_daemon_job *job, struct pst_quic_network **network,
                               struct pst_eal_config *eal, char *message);
 
+/* Whether the kernel's ways to all members carry packets of the network's size. -EMSGSIZE with
+ * message. */
+PST_MUST_USE int network_check_mtu(const struct pst_quic_network *network, uint32_t node,
+                                   char *message);
+
 /* Opens the fabric; a pst_network_opener. */
 PST_MUST_USE int network_open_fabric(const struct pst_cluster_config *cluster,
                                      const struct pst_fabric_hello *hello,

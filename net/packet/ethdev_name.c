@@ -65,30 +65,41 @@ static bool has_capabilities(uint32_t wanted)
     return syscall(SYS_capget, &header, data) == 0 && (data[0].effective & wanted) == wanted;
 }
 
-/* Of an interface, or -1: there is none. A comma would end a driver's argument. */
-static int flags_of(const char *interface)
+/* false: there is no such interface. A comma would end a driver's argument. */
+static bool ask_interface(const char *interface, int *flags, uint32_t *mtu_bytes)
 {
     struct ifreq request = {0};
     if (strlen(interface) >= sizeof(request.ifr_name) || strchr(interface, ','))
-        return -1;
+        return false;
     strcpy(request.ifr_name, interface);
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int status = ioctl(fd, SIOCGIFFLAGS, &request);
+    bool is_there = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+    *flags = (uint16_t)request.ifr_flags;
+    is_there = is_there && ioctl(fd, SIOCGIFMTU, &request) == 0;
+    *mtu_bytes = (uint32_t)request.ifr_mtu;
     if (fd >= 0)
         close(fd);
-    return status < 0 ? -1 : (uint16_t)request.ifr_flags;
+    return is_there;
 }
 
-static int check_interface(const struct ethdev_name *name, char *message, uint32_t message_bytes)
+static int check_interface(const struct ethdev_name *name, uint32_t mtu_bytes, char *message,
+                           uint32_t message_bytes)
 {
     const char *fault = NULL;
-    int error = 0, flags = flags_of(name->rest);
-    if (flags < 0) {
+    char size[64];
+    int error = 0, flags;
+    uint32_t most_bytes;
+    if (!ask_interface(name->rest, &flags, &most_bytes)) {
         error = -ENODEV;
         fault = "there is no such interface";
     } else if (!(flags & IFF_UP)) {
         error = -ENETDOWN;
         fault = "the interface is down: ip link set it up";
+    } else if (most_bytes < mtu_bytes) {
+        error = -EMSGSIZE;
+        fault = size;
+        (void)snprintf(size, sizeof(size), "its MTU is %u, and --net-mtu %u", most_bytes,
+                       mtu_bytes);
     } else if (!has_capabilities(1u << CAP_NET_RAW | 1u << CAP_NET_ADMIN)) {
         error = -EPERM;
         fault = "it needs the capabilities CAP_NET_RAW and CAP_NET_ADMIN";
@@ -122,12 +133,13 @@ static int check_function(const struct ethdev_name *name, char *message, uint32_
     return -EBUSY;
 }
 
-int ethdev_name_check(const struct ethdev_name *name, char *message, uint32_t message_bytes)
+int ethdev_name_check(const struct ethdev_name *name, uint32_t mtu_bytes, char *message,
+                      uint32_t message_bytes)
 {
     switch (name->kind) {
     case ETHDEV_AF_PACKET:
     case ETHDEV_AF_XDP:
-        return check_interface(name, message, message_bytes);
+        return check_interface(name, mtu_bytes, message, message_bytes);
     case ETHDEV_PCI:
         return check_function(name, message, message_bytes);
     case ETHDEV_MEMIF:

@@ -23,9 +23,9 @@ struct ethdev_name {
 PST_MUST_USE int ethdev_name_read(const char *text, struct ethdev_name *name, char *message,
                                   uint32_t message_bytes);
 
-/* Looks for the interface or the function, whether it can be used, and for the rights that its
- * driver needs. 0, or -errno with message. */
-PST_MUST_USE int ethdev_name_check(const struct ethdev_name *name, char *message,
-                                   uint32_t message_bytes);
+/* Looks for the interface or the function, whether it can be used for packets of as many bytes, and
+ * for the rights that its driver needs. 0, or -errno with message. */
+PST_MUST_USE int ethdev_name_check(const struct ethdev_name *name, uint32_t mtu_bytes,
+                                   char *message, uint32_t message_bytes);
 
 #endif

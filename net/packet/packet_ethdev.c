@@ -272,7 +272,7 @@ int pst_packet_ethdev_check(const struct packet_ethdev_config *config, struct ps
     char text[INET_ADDRSTRLEN];
     int error = ethdev_name_read(config->device, &name, message, message_bytes);
     if (!error)
-        error = ethdev_name_check(&name, message, message_bytes);
+        error = ethdev_name_check(&name, config->mtu_bytes, message, message_bytes);
     if (error)
         return error;
     bool is_pci = name.kind == ETHDEV_PCI;

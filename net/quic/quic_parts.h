@@ -94,7 +94,7 @@ struct quic_peer {
     uint64_t next_try_ns;
     uint64_t backoff_ns;
     bool tries_small;     /* a client: the last packets, as large as they may be, had no answer */
-    bool was_small_heard; /* and small ones had */
+    bool was_small_heard; /* and small ones had; a server: they have come, and no others since */
     uint32_t admissions;  /* connections that it has begun with a token of ours */
     char logged[QUIC_REASON_BYTES]; /* why it could not join, the last time; logged once */
     uint64_t next_log_ns;           /* of anything new: whoever has its address can cause it */

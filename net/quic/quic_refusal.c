@@ -92,6 +92,16 @@ void quic_refusal_hear_busy(struct quic_link *link)
     quic_refusal_log(link->fabric, link->node, "it refuses this node", reason);
 }
 
+/* returns text. */
+static char *too_large(const struct quic_fabric *fabric, char *text)
+{
+    (void)snprintf(text, QUIC_REASON_BYTES,
+                   "packets of %u bytes do not get through: --net-mtu is more than a network on "
+                   "the way can carry",
+                   fabric->network->mtu_bytes);
+    return text;
+}
+
 /* Either nobody is there, or the packets are lost on the way, perhaps for their size: then the next
  * ones are small. */
 void quic_refusal_hear_nothing(struct quic_link *link)
@@ -103,15 +113,24 @@ void quic_refusal_hear_nothing(struct quic_link *link)
     peer->was_small_heard = false;
     peer->tries_small = true;
     if (is_too_large)
-        (void)snprintf(reason, sizeof(reason),
-                       "packets of %u bytes do not get through: --net-mtu is more than a network "
-                       "on the way can carry",
-                       fabric->network->mtu_bytes);
+        (void)too_large(fabric, reason);
     else
         (void)snprintf(reason, sizeof(reason),
                        "it does not run, is cut off, or knows no member at this node's address, %s",
                        address_text(fabric, fabric->base.node, own));
-    log_once(fabric, link->node, PST_LOG_INFO, "no answer", reason);
+    log_once(fabric, link->node, is_too_large ? PST_LOG_WARNING : PST_LOG_INFO, "no answer",
+             reason);
+}
+
+/* It tries small packets once more: after those before, large ones have not had an answer. */
+void quic_refusal_answer_small(struct quic_link *link)
+{
+    struct quic_peer *peer = &link->fabric->peers[link->node];
+    char reason[QUIC_REASON_BYTES];
+    if (peer->was_small_heard)
+        log_once(link->fabric, link->node, PST_LOG_WARNING, "cannot join",
+                 too_large(link->fabric, reason));
+    peer->was_small_heard = true;
 }
 
 /* Both agree: now with packets as large as they may be. */

@@ -21,6 +21,9 @@ void quic_refusal_hear_alert(struct quic_link *link, uint64_t alert);
 void quic_refusal_hear_busy(struct quic_link *link);
 void quic_refusal_hear_nothing(struct quic_link *link);
 
+/* Of a server's link with small packets: both agree. */
+void quic_refusal_answer_small(struct quic_link *link);
+
 /* Of a client's link with small packets: it would be let in. */
 void quic_refusal_hear_small(struct quic_link *link);
 

@@ -148,6 +148,8 @@ static void take_hello(struct quic_link *link)
     }
     link->incarnation = link->hello.incarnation;
     if (link->is_server) {
+        if (link->is_small)
+            quic_refusal_answer_small(link);
         quic_stream_hello(link);
     } else if (link->is_small) {
         quic_refusal_hear_small(link);

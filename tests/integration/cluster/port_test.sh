@@ -71,7 +71,18 @@ what_a_port_cannot_be_is_refused() {
     done
     ip -n "$space-2" link set cable down
     refused 1 'the interface is down' "${device[@]}" "${address[@]}"
-    ip -n "$space-2" link set cable up
+    ip -n "$space-2" link set cable up mtu 1400
+    refused 1 'af_packet:cable: its MTU is 1400, and --net-mtu 1500' "${device[@]}" "${address[@]}"
+    # The kernel's own port can be given a larger one at any time.
+    ip -n "$space-2" addr add "$network.2/24" dev cable
+    node_of 2
+    expect_exit 1 "${command[@]}" --check-config
+    expect_message '--net-mtu 1500: the way to node 1 carries packets of 1400 bytes at most'
+    expect_exit 0 "${command[@]}" --check-config --net-mtu 1400
+    expect_exit '0 124' timeout -k 1 2 "${command[@]}"
+    expect_message 'warning: --net-mtu 1500: the way to node 1 carries'
+    ip -n "$space-2" addr del "$network.2/24" dev cable
+    ip -n "$space-2" link set cable mtu 1500
     ip -n "$space-2" addr add "$network.2/24" dev cable
     refused 1 "$network.2: the kernel has this address" "${device[@]}" "${address[@]}"
     ip -n "$space-2" addr del "$network.2/24" dev cable

@@ -160,7 +160,8 @@ static void an_mtu_that_is_too_large_is_named(void)
                           "no answer: packets of 1500 bytes do not get through: --net-mtu is "
                           "more than a network on the way can carry"),
                     1);
-    CU_ASSERT_EQUAL(count(logged, "\n"), 2);
+    CU_ASSERT_EQUAL(count(logged, "cannot join: packets of 1500 bytes do not get through: "), 1);
+    CU_ASSERT_EQUAL(count(logged, "\n"), 3);
     free(logged);
     CU_ASSERT_EQUAL(nodes[0].joined[2] + nodes[1].joined[1], 0);
     relay->size_bytes_max = 0;
