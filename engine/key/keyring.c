@@ -192,10 +192,24 @@ int passphrase_stretch(const char *passphrase, const struct pst_passphrase_cost 
                : 0;
 }
 
+/* Zeros, as a file that was never filled has, are no secret. What such a key has sealed it still
+ * opens. */
+static int check_secret(const struct pst_key *key, char *message)
+{
+    char id[PST_KEY_ID_TEXT_BYTES];
+    if (!key->secret || memcmp(key->secret, key->secret + 1, PST_KEY_BYTES - 1) != 0)
+        return 0;
+    return fail(message, pst_key_id_text(key->id, id), -EINVAL,
+                "all bytes of this key are the same, so anybody could guess it; penstock keygen "
+                "makes one");
+}
+
 int pst_keyring_prepare(struct pst_keyring *keyring, char *message)
 {
     for (uint32_t i = 0; i < keyring->count; i++) {
         struct pst_key *key = &keyring->keys[i];
+        if (check_secret(key, message))
+            return -EINVAL;
         if (key->kind != PST_KEY_PASSPHRASE || key->secret)
             continue;
         key->cost = (struct pst_passphrase_cost){.memory_bytes = MEMORY_BYTES, .passes = PASSES};

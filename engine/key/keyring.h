@@ -49,7 +49,7 @@ PST_MUST_USE int pst_keyring_read(const struct pst_keys *named, struct pst_keyri
                                   char *message);
 
 /* Makes the key of a passphrase, which takes 64 MiB and a part of a second, so that the ring can
- * seal. -ENOMEM, with message. */
+ * seal. -ENOMEM; -EINVAL: a key that can be guessed; with message. */
 PST_MUST_USE int pst_keyring_prepare(struct pst_keyring *keyring, char *message);
 
 /* Makes the PST_KEY_BYTES of a passphrase at this cost. -PST_E_CORRUPT: no writer ever chose that;

@@ -90,6 +90,12 @@ static bool take_key(char *text, size_t digits, uint8_t *key)
     return pst_hex_decode(text, digits, key, PST_CLUSTER_KEY_BYTES);
 }
 
+/* Such as zeros, of a file that was never filled. */
+static bool is_one_byte(const uint8_t *key)
+{
+    return memcmp(key, key + 1, PST_CLUSTER_KEY_BYTES - 1) == 0;
+}
+
 static int take_keys(char *text, size_t bytes, const char *path, struct pst_quic_network *network,
                      char *message)
 {
@@ -106,6 +112,9 @@ static int take_keys(char *text, size_t bytes, const char *path, struct pst_quic
             return refuse_text(message, path, "it has more than two lines");
         if (!take_key(text, digits, network->keys[network->keys_count++]))
             return refuse_line(message, path, network->keys_count, digits);
+        if (is_one_byte(network->keys[network->keys_count - 1]))
+            return refuse_text(message, path,
+                               "all bytes of a key are the same, so anybody could guess it");
         text += digits + (text[digits] == '\n');
     }
     if (network->keys_count == 2 &&

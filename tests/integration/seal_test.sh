@@ -136,6 +136,11 @@ install -m 600 "$disk/tree/noise" "$disk/garbage"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/garbage"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/missing"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient penstock-public-key:12
+# A file of zeros is no secret.
+(umask 077 && printf '%064d\n' 0 >"$disk/zeros")
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/zeros"
+expect_message 'all bytes of this key are the same'
+expect_exit 2 "$penstock" key add --from "$b" --key-file "$key" --new-key-file "$disk/zeros"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "penstock-public-key:$(printf '0%.0s' {1..64})"
 chmod 644 "$key"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"

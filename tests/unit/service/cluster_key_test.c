@@ -13,6 +13,7 @@
 #include "tests/support/scratch.h"
 
 #define ONE "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define SAME "abababababababababababababababab"
 #define TWO "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
 
 static struct scratch scratch;
@@ -70,6 +71,8 @@ static void anything_else_is_refused(void)
         {ONE "\n" TWO "\r\n", ": its lines end in CR LF"},
         {ONE "\n" TWO "\n" ONE "\n", ": it has more than two lines"},
         {ONE "\n" ONE "\n", ": both lines are the same key"},
+        {SAME SAME "\n", ": all bytes of a key are the same"},
+        {ONE "\n" SAME SAME "\n", ": all bytes of a key are the same"},
         {ONE "\n" TWO "\n\n", ": it has more than two lines"},
         {ONE "\n\n", ": line 2 has 0 characters"},
         {"\n" ONE "\n", ": line 1 has 0 characters"},
