@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 
 #define NICE_MIN (-20)
@@ -16,6 +15,7 @@ static _Thread_local struct {
     int nice;      /* at first */
     enum pst_priority priority;
     int error; /* that priority's */
+    bool may_spin;
 } own;
 
 static void learn(void)
@@ -62,16 +62,14 @@ bool pst_priority_is_urgent(void)
     return own.priority == PST_PRIORITY_URGENT;
 }
 
-static atomic_bool may_spin;
-
 void pst_priority_let_spin(bool may)
 {
-    atomic_store_explicit(&may_spin, may, memory_order_relaxed);
+    own.may_spin = may;
 }
 
 bool pst_priority_may_spin(void)
 {
-    return atomic_load_explicit(&may_spin, memory_order_relaxed);
+    return own.may_spin;
 }
 
 int pst_priority_hurry_process(pid_t process, bool is_urgent)

@@ -22,9 +22,9 @@ int pst_priority_set(enum pst_priority priority);
  * yield, or spins if it may. */
 bool pst_priority_is_urgent(void);
 
-/* Whether a thread that holds writers up may spin while it waits for its next order: there are CPUs
- * for all that do. An order comes within microseconds; to wake a sleeper takes 20 or more. Any
- * thread. At first none may. */
+/* Whether the calling thread may spin, while it holds writers up and waits for its next order:
+ * there are CPUs for all that do. An order comes within microseconds; to wake a sleeper takes 20 or
+ * more. At first none may: other nodes and backups of the process decide for their own threads. */
 void pst_priority_let_spin(bool may);
 bool pst_priority_may_spin(void);
 

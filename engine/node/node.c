@@ -316,7 +316,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     if (error)
         goto err_after_doorbell;
     made->holds_writers = holds_writers(&made->config);
-    pst_priority_let_spin(has_cpus_to_spare(config));
+    made->may_spin = has_cpus_to_spare(config);
     error = start_workers(made);
     if (error)
         return give_up_start(made, error);

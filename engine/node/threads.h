@@ -61,6 +61,7 @@ struct node_progress {
 struct pst_node {
     struct pst_node_config config;
     bool queues_log;
+    bool may_spin;      /* its threads: pst_priority_let_spin() */
     bool holds_writers; /* a cut holds up writers, on this node or another, for others' sources */
     struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/priority.h"
 #include "engine/base/thread.h"
 #include "engine/node/threads.h"
 
@@ -70,6 +71,7 @@ static void *run_worker(void *argument)
 {
     struct pst_worker *worker = argument;
     pst_activity_bind(&worker->activity);
+    pst_priority_let_spin(worker->node->may_spin);
     return worker->run(worker);
 }
 

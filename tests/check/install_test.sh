@@ -28,3 +28,5 @@ test -s "$work/share/doc/penstock/LICENSE"
 test -s "$work/share/doc/penstock/docs/architecture.md"
 test -s "$work/share/man/man1/penstock-backup.1"
 test -s "$work/share/man/man8/penstock-setup-host.8"
+# An NFS server's grace period of 90 s is no failed start.
+[ "$(sed -n 's/^TimeoutStartSec=//p' "$work"/lib/systemd/system/penstock@.service)" -ge 120 ]

@@ -218,6 +218,25 @@ static void who_is_urgent_spins_where_there_are_cpus(void)
     (void)pst_priority_set(PST_PRIORITY_NORMAL);
 }
 
+static void *ask_whether_it_may_spin(void *may_spin)
+{
+    *(bool *)may_spin = pst_priority_may_spin();
+    return NULL;
+}
+
+/* Of two nodes in a process one may, and the other may not. */
+static void each_thread_spins_by_its_own_leave(void)
+{
+    pthread_t other;
+    bool may_spin = true;
+    pst_priority_let_spin(true);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&other, NULL, ask_whether_it_may_spin, &may_spin), 0);
+    CU_ASSERT_EQUAL_FATAL(pthread_join(other, NULL), 0);
+    CU_ASSERT_FALSE(may_spin);
+    CU_ASSERT_TRUE(pst_priority_may_spin());
+    pst_priority_let_spin(false);
+}
+
 /* On a core that something else keeps busy, each yield is a switch to that. */
 #define CROWDED_IDLES 200
 
@@ -385,6 +404,7 @@ static CU_TestInfo tests[] = {
     {"a fan-out wakes sleepers only", fan_out_wakes_sleepers_only},
     {"idleness ends in sleep", idle_ends_in_sleep},
     {"who is urgent spins where there are CPUs", who_is_urgent_spins_where_there_are_cpus},
+    {"each thread spins by its own leave", each_thread_spins_by_its_own_leave},
     {"nobody yields to who computes", nobody_yields_to_who_computes},
     {"no wake-up is lost", no_wake_up_is_lost},
     CU_TEST_INFO_NULL,
