@@ -58,7 +58,10 @@ static int read_file(struct file_choice *choice, const char *path)
     ssize_t bytes;
     while (!error && (bytes = getline(&line, &room, file)) >= 0) {
         size_t skipped = is_first && strncmp(line, mark, 3) == 0 ? 3 : 0;
-        error = take_line(choice, line + skipped, (size_t)bytes - skipped);
+        if (memchr(line, '\0', (size_t)bytes)) /* such as UTF-16: half a name fits other files */
+            error = -EILSEQ;
+        else
+            error = take_line(choice, line + skipped, (size_t)bytes - skipped);
         is_first = false;
     }
     if (!error && ferror(file))
@@ -74,7 +77,8 @@ static int read_files(const struct pst_backup_job *job, struct file_choice *choi
         int error = read_file(choice, job->exclude_files[i]);
         if (error) {
             snprintf(message, PST_MESSAGE_BYTES, "patterns of what to leave out: %s: %s",
-                     job->exclude_files[i], pst_error_text(error));
+                     job->exclude_files[i],
+                     error == -EILSEQ ? "it is not text: it has a byte 0" : pst_error_text(error));
             return error;
         }
     }

@@ -5,6 +5,7 @@
 #include "engine/cli/config.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,9 @@
 #include <ini_valueobj.h>
 
 #include "engine/base/check.h"
+#include "penstock/error.h"
+
+#define FILE_BYTES_MAX (1u << 20)
 
 struct cli_config {
     struct ini_cfgobj *object;
@@ -32,15 +36,63 @@ static int refuse_text(struct cli_config *config, int error, char *error_text, s
     return error == ENOMEM ? -ENOMEM : -EINVAL;
 }
 
+/* All of it, of a pipe too, which can be read once. The text is malloc'd, and has a terminator. */
+static int read_all(const char *path, char **text, size_t *bytes)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return -errno;
+    *text = malloc(FILE_BYTES_MAX + 1);
+    *bytes = *text ? fread(*text, 1, FILE_BYTES_MAX + 1, file) : 0;
+    int error = !*text ? -ENOMEM : ferror(file) ? -errno : 0;
+    if (!error && *bytes > FILE_BYTES_MAX)
+        error = -EFBIG;
+    (void)fclose(file);
+    if (error)
+        free(*text);
+    else
+        (*text)[*bytes] = '\0';
+    return error;
+}
+
+/* The parser takes what follows a NUL for nothing, a part of a path too. UTF-16 and UTF-32, by the
+ * marks that they begin with, it understands. */
+static bool is_text(const char *text, size_t bytes)
+{
+    bool is_wide =
+        bytes >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0 ||
+                       (bytes >= 4 && memcmp(text, "\0\0\xfe\xff", 4) == 0));
+    return is_wide || !memchr(text, '\0', bytes);
+}
+
+static int open_text(struct cli_config *config, struct ini_cfgfile **file, char *error_text,
+                     size_t error_bytes)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    int error = read_all(config->path, &text, &bytes);
+    if (error) {
+        snprintf(error_text, error_bytes, "%s: %s", config->path, pst_error_text(error));
+        return error;
+    }
+    if (!is_text(text, bytes)) {
+        snprintf(error_text, error_bytes, "%s: it is not text: it has a byte 0", config->path);
+        error = -EINVAL;
+    } else if (ini_config_file_from_mem(text, (uint32_t)bytes, file) != 0) {
+        snprintf(error_text, error_bytes, "%s: out of memory", config->path);
+        error = -ENOMEM;
+    }
+    free(text);
+    return error;
+}
+
 /* Repeated keys are kept; a line that begins with a blank is not the end of the one before. */
 static int parse(struct cli_config *config, char *error_text, size_t error_bytes)
 {
     struct ini_cfgfile *file;
-    int error = ini_config_file_open(config->path, INI_META_NONE, &file);
-    if (error) {
-        snprintf(error_text, error_bytes, "%s: %s", config->path, strerror(error));
-        return -error;
-    }
+    int error = open_text(config, &file, error_text, error_bytes);
+    if (error)
+        return error;
     error = ini_config_parse(file, INI_STOP_ON_ANY, INI_MS_MERGE | INI_MV1S_ALLOW | INI_MV2S_ALLOW,
                              INI_PARSE_NOWRAP | INI_PARSE_NO_C_COMMENTS, config->object);
     ini_config_file_destroy(file);

@@ -81,6 +81,29 @@ words() {
     expect_exit 2 "$penstock" verify --from "$disk" 1 2
 }
 
+configurations() {
+    local ini=$memory/a.ini text bytes
+    text=$(printf '[backup]\nsource = dir:%s\nto = %s' "$source_tree" "$disk/to")
+    printf '%s\0more\n' "$text" >"$ini"
+    expect_exit 2 "$penstock" backup --config "$ini"
+    expect_message "$ini: it is not text: it has a byte 0"
+    expect_exit 2 "$penstock" backup --config "$disk"
+    expect_message "$disk: Is a directory"
+    head -c 1100000 /dev/zero | tr '\0' '#' >"$ini"
+    expect_exit 2 "$penstock" backup --config "$ini"
+    expect_message "$ini: File too large"
+    expect_absent "$disk/to"
+    # Of a pipe, and as editors of other systems write it.
+    expect_exit 0 "$penstock" backup --config <(echo "$text")
+    for bytes in UTF-16 UTF-32; do
+        echo "$text" | iconv -t "$bytes" >"$ini"
+        expect_exit 0 "$penstock" backup --config "$ini"
+    done
+    { printf '\xef\xbb\xbf' && echo "$text"; } | sed 's/$/\r/' >"$ini"
+    expect_exit 0 "$penstock" backup --config "$ini"
+    rm -r "$disk/to"
+}
+
 sources() {
     local spec
     for spec in plain '' : dir: nothing:x =dir:/ "bad name=dir:$source_tree" ..=dir:/tmp synthetic: \
@@ -307,6 +330,7 @@ make_small_tree "$source_tree"
 numbers
 extremes
 words
+configurations
 sources
 unreadable_source
 target_inside_source

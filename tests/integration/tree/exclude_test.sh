@@ -35,6 +35,12 @@ options() {
 refused() {
     expect_exit 1 "$penstock" backup --source "dir:$src" --to "$disk/to" --exclude-from "$disk/missing"
     expect_message 'leave out: .*/missing: No such file'
+    # Half of a pattern would leave out other files.
+    printf 'keep\0more\n' >"$disk/half"
+    expect_exit 1 "$penstock" backup --source "dir:$src" --to "$disk/to" --exclude-from "$disk/half"
+    expect_message "$disk/half: it is not text"
+    printf 'keep\n' | iconv -t UTF-16 >"$disk/half"
+    expect_exit 1 "$penstock" backup --source "dir:$src" --to "$disk/to" --exclude-from "$disk/half"
     expect_exit 2 "$penstock" backup --source "dir:$src" --to "$disk/to" --exclude-if-present a/b
     expect_message '"a/b" is no name of a file'
     expect_exit 2 "$penstock" backup --source "dir:$src" --to "$disk/to" --one-file-system maybe
