@@ -94,7 +94,10 @@ fails 'it printed more than a path' --freeze-command 'head -c 5000000 /dev/zero 
 fails 'printed the path "/none": No such file' --freeze-command 'echo /none' --thaw-command "$thaw"
 fails 'it is no snapshot of the source' --freeze-command "echo $tree/file" --thaw-command "$thaw"
 fails 'printed the path "/proc": ' --freeze-command 'echo /proc' --thaw-command "$thaw"
-thawed 6
+# where a snapshot was to be mounted, and was not
+mkdir "$disk/mount-point"
+fails 'it is empty, and the source is not' --freeze-command "echo $disk/mount-point" --thaw-command "$thaw"
+thawed 7
 
 # one that fails, or does not end, fails the backup; what is left of it is killed
 fails '--freeze-command has failed: exit 7: exit code 7' --freeze-command 'exit 7' --thaw-command "$thaw"

@@ -4,6 +4,7 @@
  */
 #include "engine/source/dir/dir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -235,13 +236,52 @@ static bool are_alike(const struct dir_place *shown, const struct dir_place *pla
                          : place->medium == 0 && strcmp(shown->file, place->file) == 0;
 }
 
+/* 1: the directory has entries; 0: none; -1: that cannot be known. */
+static int has_entries(int at, const char *path)
+{
+    int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+    if (!stream && fd >= 0)
+        close(fd);
+    if (!stream)
+        return -1;
+    const struct dirent *entry;
+    do {
+        errno = 0;
+        entry = readdir(stream);
+    } while (entry && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0));
+    int has = entry ? 1 : errno ? -1 : 0;
+    closedir(stream);
+    return has;
+}
+
+/* Such as the place that a snapshot is to be mounted at, where it is not. */
+static bool is_lacking(const struct dir_source *dir, int shown_fd)
+{
+    return !dir->place.file && has_entries(shown_fd, ".") == 0 &&
+           has_entries(AT_FDCWD, dir->place.path) == 1;
+}
+
+/* Why what was found at the printed path cannot stand for the source; NULL: it can. */
+static const char *fault_of_shown(const struct dir_source *dir, const struct dir_place *shown,
+                                  int shown_fd)
+{
+    if (!are_alike(shown, &dir->place))
+        return "it is no snapshot of the source: want a directory in place of a directory, a block "
+               "device of a block device, and a file of the same name of a file";
+    if (is_lacking(dir, shown_fd))
+        return "it is no snapshot of the source: it is empty, and the source is not";
+    return NULL;
+}
+
 /* Opens what the freeze command has printed, in place of PATH. */
 static int open_shown(struct dir_source *dir)
 {
-    const char *path = dir->freeze.snapshot, *advice;
+    const char *path = dir->freeze.snapshot, *advice, *fault;
     struct dir_place shown;
     int root_fd = find(path, &shown, &advice);
-    if (root_fd >= 0 && are_alike(&shown, &dir->place)) {
+    fault = root_fd >= 0 ? fault_of_shown(dir, &shown, root_fd) : pst_error_text(root_fd);
+    if (!fault) {
         shut(dir);
         dir->source.root_fd = root_fd;
         dir->shown = shown;
@@ -250,11 +290,8 @@ static int open_shown(struct dir_source *dir)
     if (root_fd >= 0)
         close(root_fd);
     free(shown.path);
-    freeze_fail(&dir->freeze, "--freeze-command has printed the path \"%.200s\": %s: %s", path,
-                root_fd < 0 ? pst_error_text(root_fd) : "it is no snapshot of the source",
-                root_fd < 0 ? advice
-                            : "want a directory in place of a directory, a block device of a block "
-                              "device, and a file of the same name of a file");
+    freeze_fail(&dir->freeze, "--freeze-command has printed the path \"%.200s\": %s%s%s", path,
+                fault, root_fd < 0 ? ": " : "", root_fd < 0 ? advice : "");
     return -PST_E_COMMAND;
 }
 
