@@ -108,8 +108,10 @@ int metrics_of_run(const struct pst_metrics_run *run, const char *before, char *
 
 /* ---- the file ---- */
 
+#define BEGINNING "# HELP penstock_run_"
+
 /* What it holds, terminated, the caller's; "" where it is not there. -errno; -EEXIST: it is no
- * file. */
+ * file, or holds something else: a slip of the operator's is to cost none of his data. */
 static int read_before(const char *path, char **before)
 {
     struct stat status;
@@ -123,6 +125,8 @@ static int read_before(const char *path, char **before)
     int error = fstat(fd, &status) < 0 ? -errno : S_ISREG(status.st_mode) ? 0 : -EEXIST;
     if (!error && read(fd, *before, BEFORE_BYTES_MAX) < 0)
         error = -errno;
+    if (!error && **before && strncmp(*before, BEGINNING, strlen(BEGINNING)) != 0)
+        error = -EEXIST;
     close(fd);
     return error;
 }

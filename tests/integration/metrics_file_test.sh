@@ -72,12 +72,16 @@ done <"$memory/names"
 # what is no file stays as it is, and the work is done all the same
 mkfifo "$disk/fifo"
 ln -s "$file" "$disk/link"
-for odd in "$disk/fifo" "$disk/link" "$disk/tree" "$disk/none/job.prom"; do
+echo 'data of somebody' >"$disk/data"
+for odd in "$disk/fifo" "$disk/link" "$disk/tree" "$disk/none/job.prom" "$disk/data"; do
     before=$(stat -c '%F %i' "$odd" 2>/dev/null || true)
     expect_exit 3 "$penstock" backup --source synthetic:rows=1 --to "$disk/to" --metrics-file "$odd"
     expect_message 'the metrics cannot be written: '
     [ "$(stat -c '%F %i' "$odd" 2>/dev/null || true)" = "$before" ] || fail "$odd was replaced"
 done
+[ "$(cat "$disk/data")" = 'data of somebody' ] || fail 'a file of somebody else was replaced'
+: >"$disk/metrics/empty.prom"
+expect_exit 0 "$penstock" backup --source synthetic:rows=1 --to "$disk/to" --metrics-file "$disk/metrics/empty.prom"
 expect_exit 2 "$penstock" backup --node "$memory/none" --metrics-file "$file"
 # and what the environment says of it is for backups without a node
 cp "$file" "$memory/before"
