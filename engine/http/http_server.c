@@ -4,6 +4,7 @@
  */
 #include "engine/http/http_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <netdb.h>
@@ -21,7 +22,13 @@
 #define CONNECTIONS_MAX 16u
 #define SILENCE_S 10u
 
+/* Connections that are being closed, beside those. */
+#define CLOSING_MAX 16u
+
 struct pst_http_server {
+    int clients[CONNECTIONS_MAX + CLOSING_MAX]; /* descriptors, the oldest first */
+    uint32_t clients_count;
+    uint32_t closing; /* the oldest of them, so many: they have been shut down */
     struct MHD_Daemon *daemon;
     int epoll_fd; /* the daemon's */
     int stop_fd;  /* readable: the thread is to end */
@@ -168,6 +175,41 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return send_text(connection, &answer);
 }
 
+/* ---- connections ---- */
+
+static void let_in(struct pst_http_server *server, int fd)
+{
+    assert(server->clients_count < CONNECTIONS_MAX + CLOSING_MAX);
+    server->clients[server->clients_count++] = fd;
+    if (server->clients_count - server->closing > CONNECTIONS_MAX)
+        (void)shutdown(server->clients[server->closing++], SHUT_RDWR);
+}
+
+static void forget(struct pst_http_server *server, int fd)
+{
+    uint32_t i = 0;
+    while (i < server->clients_count && server->clients[i] != fd)
+        i++;
+    assert(i < server->clients_count);
+    server->closing -= i < server->closing;
+    server->clients_count--;
+    memmove(&server->clients[i], &server->clients[i + 1],
+            (server->clients_count - i) * sizeof(server->clients[0]));
+}
+
+/* Who connects and asks nothing keeps nobody out. */
+static void on_connection(void *context, struct MHD_Connection *connection, void **state,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    int fd = libmicrohttpd.MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
+                 ->connect_fd;
+    (void)state;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        let_in(context, fd);
+    else
+        forget(context, fd);
+}
+
 /* ---- the thread ---- */
 
 static int timeout_ms(struct MHD_Daemon *daemon)
@@ -202,8 +244,8 @@ static int start_daemon(struct pst_http_server *server, const struct pst_http_ad
         return fd;
     server->daemon = libmicrohttpd.MHD_start_daemon(
         MHD_USE_EPOLL, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT, SILENCE_S,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX + CLOSING_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        SILENCE_S, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
     if (!server->daemon) {
         close(fd);
         return -ENOMEM;

@@ -1,6 +1,7 @@
 /*
  * A small HTTP server on a thread of its own: one path, answered by GET. At most 16 connections, of
- * which none may be silent for 10 s; it never holds up another thread.
+ * which none may be silent for 10 s, and the oldest makes room for another one; it never holds up
+ * another thread.
  */
 #ifndef PST_ENGINE_HTTP_HTTP_SERVER_H
 #define PST_ENGINE_HTTP_HTTP_SERVER_H

@@ -81,6 +81,28 @@ static void a_node_that_has_gone_is_unavailable(void)
     metrics_server_close(server);
 }
 
+/* Three times as many as it serves. */
+static void who_asks_nothing_keeps_nobody_out(void)
+{
+    struct pst_http_address parsed;
+    int silent[48];
+    open_server();
+    control_unlisten(&listener, path);
+    CU_ASSERT_EQUAL_FATAL(pst_http_parse(address, &parsed), 0);
+    for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++) {
+        silent[i] = socket(AF_INET, SOCK_STREAM, 0);
+        CU_ASSERT_EQUAL_FATAL(connect(silent[i], (struct sockaddr *)&parsed.socket, parsed.bytes),
+                              0);
+    }
+    uint64_t began_ns = pst_monotonic_ns();
+    for (int i = 0; i < 3; i++)
+        expect_status(ask(), "HTTP/1.1 503");
+    CU_ASSERT_TRUE(pst_monotonic_ns() - began_ns < UINT64_C(5000000000));
+    for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+        close(silent[i]);
+    metrics_server_close(server);
+}
+
 static void a_served_port_is_not_taken(void)
 {
     struct metrics_server *other;
@@ -128,6 +150,7 @@ int main(void)
     static CU_TestInfo tests[] = {
         {"a node that does not answer is unavailable", a_node_that_does_not_answer_is_unavailable},
         {"a node that has gone is unavailable", a_node_that_has_gone_is_unavailable},
+        {"who asks nothing keeps nobody out", who_asks_nothing_keeps_nobody_out},
         {"a served port is not taken", a_served_port_is_not_taken},
         {"an address is loopback unless given", an_address_is_loopback_unless_given},
         CU_TEST_INFO_NULL,
