@@ -191,7 +191,10 @@ int pst_shell_run(struct pst_shell *shell, char *message)
     shell->group = 0;
     int error = run(shell, &ended);
     bool is_signal = ended.si_code != CLD_EXITED;
-    if (error)
+    if (error == -ETIMEDOUT)
+        snprintf(message, PST_MESSAGE_BYTES, "%.200s: timed out after %.3g s, and was killed",
+                 shell->command, (double)shell->limit_ns / 1e9);
+    else if (error)
         snprintf(message, PST_MESSAGE_BYTES, "%.200s: %s", shell->command, pst_error_text(error));
     else if (is_signal || ended.si_status != 0)
         snprintf(message, PST_MESSAGE_BYTES, "%.200s: %s %d", shell->command,

@@ -46,6 +46,7 @@ expect_message '--after-command has failed: .*: ended by signal 9'
 # what a command has started may clean up, though its shell ends at once
 expect_exit 1 "${back_up[@]}" --command-limit 200ms \
     --before-command "sh -c 'trap \"echo clean >$memory/clean; exit\" TERM; sleep 1000 & wait' & sleep 1000"
+expect_message 'timed out after 0.2 s, and was killed'
 [ -e "$memory/clean" ] || fail 'a child had no time to clean up'
 
 # what does not end is killed, children that ignore SIGTERM included
