@@ -258,13 +258,13 @@ static uint32_t way_mtu(const struct sockaddr_in *own, const struct sockaddr_in 
 {
     int mtu = 0, whole = IP_PMTUDISC_PROBE;
     socklen_t bytes = sizeof(mtu);
-    struct sockaddr_in any_port = *own;
-    any_port.sin_port = 0;
+    struct sockaddr_in from = *own;
+    from.sin_port = 0;
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return 0;
     if (setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole)) < 0 ||
-        bind(fd, (const struct sockaddr *)&any_port, sizeof(any_port)) < 0 ||
+        bind(fd, (const struct sockaddr *)&from, sizeof(from)) < 0 ||
         connect(fd, (const struct sockaddr *)member, sizeof(*member)) < 0 ||
         getsockopt(fd, IPPROTO_IP, IP_MTU, &mtu, &bytes) < 0)
         mtu = 0;
