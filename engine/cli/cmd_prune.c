@@ -37,7 +37,8 @@ static const struct cli_option options[] = {
     KEEP_OPTION("last",
                 "keep the N newest complete backups of the same nodes with the same "
                 "sources. What is older goes, unless another --keep-… keeps it too; partial, "
-                "damaged and unfinished backups do not count"),
+                "damaged and unfinished backups do not count, nor does one in which verify found "
+                "damage, or which refers to such a one"),
     {.name = "keep",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",

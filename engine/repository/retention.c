@@ -20,8 +20,9 @@ static const char *const period_names[PST_RETENTION_PERIODS] = {"newest", "hour"
 
 /* Complete backups that stand in for each other. */
 struct series {
-    const struct pst_backup *first; /* the newest: what the others are compared with */
-    uint64_t complete;              /* so far */
+    const struct pst_backup *first;  /* the newest: what the others are compared with */
+    const struct pst_backup *newest; /* that counts; NULL: none has come yet */
+    uint64_t complete;               /* that count, so far */
     uint64_t kept[PST_RETENTION_PERIODS];
     uint64_t period[PST_RETENTION_PERIODS]; /* of the last one that counted */
 };
@@ -203,16 +204,60 @@ static void apply_label(const struct pst_retention *rules, const struct pst_back
     }
 }
 
+/* Whether verify found damage in it, or in what holds data of it. */
+static bool was_found_damaged(const struct pst_backup *backup)
+{
+    const struct pst_cluster_manifest *cluster = &backup->cluster;
+    bool is_hit = backup->verified.is_damaged;
+    for (uint32_t i = 0; !is_hit && i < cluster->origins_count; i++) {
+        const struct pst_backup *origin =
+            pst_backup_origin(backup, cluster->origins[i].uid, cluster->origins[i].number);
+        is_hit = origin && origin->verified.is_damaged;
+    }
+    return is_hit;
+}
+
+/* A clock that was ahead when the newest was made must not make all others old. */
+static uint64_t end_of(const struct pst_retention *rules, const struct series *series)
+{
+    uint64_t newest = series->newest->cluster.common.started_unix_ns;
+    return newest < rules->now_unix_ns ? newest : rules->now_unix_ns;
+}
+
+static void judge_whole(const struct pst_retention *rules, struct series *series,
+                        const struct pst_backup *backup, struct pst_retention_verdict *verdict)
+{
+    apply_periods(rules, series, backup, verdict);
+    if (is_within(backup, end_of(rules, series), rules->within_ns))
+        keep(verdict, "recent enough");
+    if (series->newest == backup && !verdict->is_kept)
+        keep(verdict, "the newest complete one");
+}
+
+/* It stays as if it were whole, for most of it may be, and takes the place of none that is. */
+static void judge_damaged(const struct pst_retention *rules, const struct series *series,
+                          const struct pst_backup *backup, struct pst_retention_verdict *verdict)
+{
+    struct series its_own = *series;
+    if (series->newest)
+        judge_whole(rules, &its_own, backup, verdict);
+    else
+        keep(verdict, "newer than the last whole one");
+    if (verdict->is_kept)
+        keep(verdict, "but does not count: verify found damage");
+}
+
 static void judge_complete(struct judging *judging, const struct pst_backup *backup,
                            struct pst_retention_verdict *verdict)
 {
-    const struct pst_retention *rules = judging->rules;
     struct series *series = series_of(judging, backup);
-    apply_periods(rules, series, backup, verdict);
-    if (is_within(backup, series->first->cluster.common.started_unix_ns, rules->within_ns))
-        keep(verdict, "recent enough");
-    if (series->first == backup && !verdict->is_kept)
-        keep(verdict, "the newest complete one");
+    if (was_found_damaged(backup)) {
+        judge_damaged(judging->rules, series, backup, verdict);
+        return;
+    }
+    if (!series->newest)
+        series->newest = backup;
+    judge_whole(judging->rules, series, backup, verdict);
     series->complete++;
     judging->complete++;
 }

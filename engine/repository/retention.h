@@ -7,7 +7,9 @@
  * Monday), months and years are those of UTC, as `penstock list` prints them. Whatever the rules
  * say, the newest complete backup of a series stays, and what is pinned, misnamed, split, or sealed
  * and not opened, and what holds data of one that stays. What is not complete never counts, and
- * goes when enough complete ones are newer in each series that it may be of.
+ * goes when enough complete ones are newer in each series that it may be of. A complete one in
+ * which, or in whose origins, verify found damage does not count either: the rules keep it beside
+ * those that they keep without it.
  *
  * Pure, any thread.
  */
@@ -28,7 +30,8 @@ enum pst_retention_period {
 
 struct pst_retention {
     uint64_t counts[PST_RETENTION_PERIODS]; /* periods of which one is kept; 0: no such rule */
-    uint64_t within_ns;  /* keeps what was started so long before the newest, or less; 0: none */
+    uint64_t within_ns;  /* keeps what was started so long before the newest, or less; 0: none. As
+                            if that had begun by now */
     uint64_t min_age_ns; /* keeps what was started so recently, whatever it is; 0: none */
     uint64_t now_unix_ns;
     const char *const *labels; /* keeps what has one of them */

@@ -108,6 +108,7 @@ damaged() {
     cmp "$work/was-3/second" "$work/most/second"
     expect_absent "$work/most/large"
     cp "$work/part" "$part"
+    expect_exit 0 "$penstock" verify --from "$work/to" 3 # else prune would not count it
 }
 
 pruned() {

@@ -32,6 +32,7 @@ static struct pst_backup *add(uint64_t started_unix_ns)
     size_t i = list.count++;
     struct pst_backup *backup = &backups[i];
     backup->number = backup->stored_as = (uint32_t)i + 1;
+    backup->list = &list;
     backup->state = PST_BACKUP_COMPLETE;
     backup->has_cluster = true;
     backup->cluster.common.cluster_id = 1;
@@ -153,6 +154,18 @@ static void within_counts_from_the_newest(void)
     CU_ASSERT_STRING_EQUAL(verdicts[6].reason, "too young");
 }
 
+/* Made with a clock that was ahead, it says nothing of how old the others are. */
+static void a_newest_one_of_the_future_makes_none_old(void)
+{
+    begin();
+    for (int day = 0; day < 10; day++)
+        add(MONDAY + (uint64_t)day * DAY);
+    add(MONDAY + 900 * DAY);
+    rules.within_ns = 2 * DAY;
+    rules.now_unix_ns = MONDAY + 9 * DAY + HOUR;
+    CU_ASSERT_STRING_EQUAL(kept(), "9 10 11");
+}
+
 static void what_is_not_complete_never_counts(void)
 {
     static const enum pst_backup_state states[] = {PST_BACKUP_PARTIAL, PST_BACKUP_DAMAGED,
@@ -172,6 +185,47 @@ static void what_is_not_complete_never_counts(void)
         rules.counts[PST_RETENTION_LAST] = 1;
         CU_ASSERT_STRING_EQUAL(kept(), states[i] == PST_BACKUP_SPLIT ? "1 3 4 5" : "4 5");
     }
+}
+
+/* Only what verify found says that contents are damaged: manifests are whole. */
+static void what_verify_found_damaged_never_counts(void)
+{
+    begin();
+    for (int day = 0; day < 6; day++)
+        add(MONDAY + (uint64_t)day * DAY);
+    backups[5].verified.is_damaged = backups[3].verified.is_damaged = true;
+    rules.counts[PST_RETENTION_LAST] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4 5 6");
+    CU_ASSERT_STRING_EQUAL(verdicts[5].reason,
+                           "newer than the last whole one, but does not count: verify found "
+                           "damage");
+    CU_ASSERT_STRING_EQUAL(verdicts[3].reason,
+                           "newest 2 of 2, but does not count: verify found damage");
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "5 6");
+    rules.counts[PST_RETENTION_LAST] = 0;
+    rules.within_ns = HOUR;
+    CU_ASSERT_STRING_EQUAL(kept(), "5 6"); /* before the newest that is whole */
+    for (int i = 0; i < 6; i++)
+        backups[i].verified.is_damaged = true;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4 5 6");
+}
+
+/* Nor does what refers to it: the damage may be in what both have. */
+static void what_has_damaged_origins_never_counts(void)
+{
+    begin();
+    for (int day = 0; day < 4; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    refer(3, 1);
+    backups[1].verified.is_damaged = true;
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
+    backups[1].verified.is_damaged = false;
+    CU_ASSERT_STRING_EQUAL(kept(), "2 4");
 }
 
 static void pinned_and_misnamed_ones_stay(void)
@@ -317,7 +371,10 @@ int main(void)
         {"what holds data of one that stays stays", what_holds_data_of_one_that_stays_stays},
         {"the newest complete one stays", the_newest_complete_one_stays},
         {"within counts from the newest", within_counts_from_the_newest},
+        {"a newest one of the future makes none old", a_newest_one_of_the_future_makes_none_old},
         {"what is not complete never counts", what_is_not_complete_never_counts},
+        {"what verify found damaged never counts", what_verify_found_damaged_never_counts},
+        {"what has damaged origins never counts", what_has_damaged_origins_never_counts},
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
         {"what no key opens stays", what_no_key_opens_stays},
         {"each series has its own rules", each_series_has_its_own_rules},
