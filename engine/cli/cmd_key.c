@@ -8,11 +8,13 @@
 #include <jansson.h>
 
 #include "engine/base/hex.h"
+#include "engine/base/log.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/key_options.h"
 #include "engine/cli/print.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/rewrap.h"
 
 static const struct cli_option options[] = {
@@ -120,6 +122,24 @@ static void note_removed(void *context, uint32_t node, const struct pst_keys_rec
     run->found += memcmp(record->id, run->removed, sizeof(run->removed)) == 0;
 }
 
+/* With an ID only that backup is changed, and others may have data in it, or it in them. */
+static void warn_of_others(const struct run *run)
+{
+    for (size_t i = 0; run->id && i < run->list.count; i++) {
+        const struct pst_backup *other = run->list.backups[i];
+        if (run->added && pst_backup_refers_to(run->backup, other))
+            pst_log(PST_LOG_WARNING,
+                    "backup %u has data in backup %u: a new key opens that only if it is added "
+                    "there too",
+                    run->backup->number, other->number);
+        else if (!run->added && pst_backup_refers_to(other, run->backup))
+            pst_log(PST_LOG_WARNING,
+                    "backup %u has data in backup %u, which the key that was removed does not "
+                    "open any more",
+                    other->number, run->backup->number);
+    }
+}
+
 static enum cli_exit change_keys(struct run *run)
 {
     const struct pst_rewrap change = {
@@ -136,6 +156,7 @@ static enum cli_exit change_keys(struct run *run)
                         error == -PST_E_BUSY ? CLI_EXIT_BUSY
                                              : cli_backups_exit(run->arguments, error),
                         "%s", message);
+    warn_of_others(run);
     return list_keys(run);
 }
 

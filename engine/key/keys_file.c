@@ -247,3 +247,27 @@ int pst_keys_file_open(const struct pst_keys_file *file, const struct pst_keyrin
     pst_secret_free(secret);
     return error;
 }
+
+static int is_for(const struct pst_keys_file *file, const struct pst_key *key)
+{
+    struct pst_keyring alone = {.count = 1, .keys = {*key}};
+    struct pst_data_key opened;
+    for (uint32_t i = 0; key->kind != PST_KEY_PASSPHRASE && i < file->head.records_count; i++) {
+        const struct pst_keys_record *record = &file->records[i];
+        if (record->kind == key->kind && memcmp(record->id, key->id, sizeof(key->id)) == 0)
+            return 1;
+    }
+    int error =
+        key->kind == PST_KEY_PASSPHRASE ? pst_keys_file_open(file, &alone, &opened) : -PST_E_NO_KEY;
+    if (!error)
+        pst_data_key_release(&opened);
+    return error == -ENOMEM ? error : !error;
+}
+
+int pst_keys_file_is_for_all(const struct pst_keys_file *file, const struct pst_keyring *keyring)
+{
+    int is = 1;
+    for (uint32_t i = 0; is > 0 && i < keyring->count; i++)
+        is = is_for(file, &keyring->keys[i]);
+    return is;
+}

@@ -76,4 +76,9 @@ PST_MUST_USE int pst_keys_file_check(const void *bytes, size_t size,
 PST_MUST_USE int pst_keys_file_open(const struct pst_keys_file *file,
                                     const struct pst_keyring *keyring, struct pst_data_key *key);
 
+/* Whether each key of the ring opens a file that is whole: of a key file and a pair their ids say
+ * so, a passphrase is tried. 1, 0, or -ENOMEM. */
+PST_MUST_USE int pst_keys_file_is_for_all(const struct pst_keys_file *file,
+                                          const struct pst_keyring *keyring);
+
 #endif

@@ -190,6 +190,58 @@ int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
     return error;
 }
 
+/* ---- whom it opens to ---- */
+
+/* One file of keys of a backup that is open there. What is not whole says nothing. */
+static bool copy_is_for_all(const struct pst_backup *backup, uint32_t i, int handle,
+                            const char *name, const struct pst_part_identity *identity)
+{
+    struct pst_keys_file file;
+    struct pst_damage damage;
+    char *bytes;
+    size_t size;
+    if (repository_read(&backup->directories->repositories[i], handle, name,
+                        PST_KEYS_FILE_BYTES_MAX, &bytes, &size))
+        return true;
+    bool is_whole = !pst_keys_file_check(bytes, size, identity, &file, &damage);
+    free(bytes);
+    return !is_whole || pst_keys_file_is_for_all(&file, backup->directories->keyring) == 1;
+}
+
+/* Both, for a change of keys that was cut off leaves them different. */
+static bool is_for_all_in(const struct pst_backup *backup, uint32_t i, uint32_t node,
+                          const struct pst_part_identity *identity)
+{
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    int handle = repository_open_backup(repository, backup->stored_as);
+    bool is_for_all = handle >= 0;
+    for (uint32_t copy = 0; is_for_all && copy < LAYOUT_KEYS_COPIES; copy++)
+        is_for_all = copy_is_for_all(backup, i, handle,
+                                     layout_keys(backup->number, node, copy).text, identity);
+    if (handle >= 0)
+        repository_close(repository, handle);
+    return is_for_all;
+}
+
+bool backup_opens_to_all(const struct pst_backup *backup, uint32_t node_index)
+{
+    const struct pst_keyring *keyring = backup->directories->keyring;
+    const struct pst_manifest_common *common = &backup->cluster.common;
+    uint32_t node = backup->cluster.nodes[node_index].node;
+    const struct pst_part_identity identity =
+        pst_keys_identity(common->uid, backup->number, common->cluster_id, node);
+    if (!backup->is_sealed[node_index])
+        return true;
+    if (!keyring || !backup->keys[node_index].secret)
+        return false;
+    bool is_for_all = true; /* the only key of the ring has opened it */
+    for (uint32_t i = backup_next_in(backup, 0);
+         keyring->count > 1 && is_for_all && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
+        is_for_all = is_for_all_in(backup, i, node, &identity);
+    return is_for_all;
+}
+
 /* ---- what must be sealed ---- */
 
 static void report_open(const struct pst_backup *backup, const char *file, const char *what,

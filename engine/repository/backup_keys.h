@@ -21,6 +21,11 @@ struct backup_keys_look {
  * own. */
 PST_MUST_USE int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index);
 
+/* Whether each key of the keyring that was given opens what a node wrote: else a backup that is
+ * sealed for all of them must not refer to it. Of one that is not sealed, true; of what could not
+ * be looked at, false. */
+bool backup_opens_to_all(const struct pst_backup *backup, uint32_t node_index);
+
 /* Once all manifests are read: nodes seal together or not at all, the master among them. Whoever
  * can write there must not get in what is not sealed beside what is, nor a decision that no key
  * vouches for: that goes to findings. */

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "engine/base/log.h"
+#include "engine/repository/backup_keys.h"
 #include "engine/repository/backup_origins.h"
 
 /* ---- which one ---- */
@@ -66,6 +67,8 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
         why = "verify found damage in it";
     else if (backup->cluster.common.started_unix_ns > seeker->now_unix_ns)
         why = "by the clock it was made in the future: the clock was set back";
+    else if (!backup_opens_to_all(backup, index))
+        why = "not all keys that this one is sealed for open it: penstock key add";
     if (!why)
         return false;
     snprintf(message, PST_MESSAGE_BYTES, "%s", why);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "engine/base/own_error.h"
+#include "engine/repository/backup_keys.h"
 #include "engine/repository/base.h"
 #include "engine/repository/part_map.h"
 
@@ -104,6 +105,15 @@ static int take_sums(struct load *load, const void *chunk)
     return error;
 }
 
+/* Whether a node's share of an earlier backup can be read, and by all who open the new one. */
+static bool is_readable(const struct pst_backup *backup, uint32_t node_index)
+{
+    bool is_whole = pst_backup_is_usable(backup->state) || backup->state == PST_BACKUP_SPLIT ||
+                    backup->state == PST_BACKUP_CUT_OFF;
+    return is_whole && backup->nodes[node_index].parts_count > 0 &&
+           !backup->is_elsewhere[node_index] && backup_opens_to_all(backup, node_index);
+}
+
 /* Whether what the node wrote of an earlier backup is at hand. */
 static bool is_there(const struct load *load, const struct pst_origin *origin)
 {
@@ -115,10 +125,7 @@ static bool is_there(const struct load *load, const struct pst_origin *origin)
             memcmp(backup->uid, origin->uid, sizeof(origin->uid)) != 0)
             continue;
         for (uint32_t j = 0; j < backup->cluster.nodes_count; j++) {
-            if (backup->cluster.nodes[j].node == origin->node && backup->nodes[j].parts_count > 0 &&
-                !backup->is_elsewhere[j] &&
-                (pst_backup_is_usable(backup->state) || backup->state == PST_BACKUP_SPLIT ||
-                 backup->state == PST_BACKUP_CUT_OFF))
+            if (backup->cluster.nodes[j].node == origin->node && is_readable(backup, j))
                 return true;
         }
     }

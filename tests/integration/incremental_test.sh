@@ -159,3 +159,38 @@ expect_read $all 0
 back_up --base auto
 expect_message 'backup 7 is not taken as the base: it is sealed, and this one is not'
 expect_base 4
+
+# Whoever opens a backup must be able to read what it refers to: each key that it is sealed for, by itself.
+expect_opened_by() { # KEY-OPTION...
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" "$@" "$number"
+    compare_trees "$tree" "$disk/target"
+}
+plant_tree
+(umask 077 && echo "correct horse" >"$disk/phrase")
+expect_exit 0 "$penstock" keygen --pair "$disk/pair"
+back_up --base auto --key-file "$disk/a"
+for more in "--key-file $disk/b" "--recipient $disk/pair.pub" "--passphrase-file $disk/phrase"; do
+    # shellcheck disable=SC2086
+    back_up --base auto --key-file "$disk/a" $more
+    expect_message "backup $((number - 1)) is not taken as the base: not all keys that this one is sealed for open it"
+    # shellcheck disable=SC2086
+    back_up --base auto --key-file "$disk/a" $more
+    expect_base $((number - 1))
+    more=${more/--recipient/--key-file}
+    # shellcheck disable=SC2086
+    expect_opened_by ${more%.pub}
+    expect_opened_by --key-file "$disk/a"
+done
+expect_exit 1 "$penstock" backup --source "data=dir:$tree" --to "$to" --base 1 --key-file "$disk/a" --key-file "$disk/b"
+expect_message 'base 1: not all keys that this one is sealed for open it'
+# The same holds for what the base itself refers to.
+plant_tree
+back_up --base auto --key-file "$disk/a"
+back_up --base auto --key-file "$disk/a"
+expect_exit 0 "$penstock" key add --from "$to" --key-file "$disk/a" --new-key-file "$disk/b" 2
+expect_message 'backup 2 has data in backup 1: a new key opens that only if it is added there too'
+back_up --base auto --key-file "$disk/b"
+expect_opened_by --key-file "$disk/b"
+back_up --base auto --key-file "$disk/b" --key-file "$disk/a"
+expect_opened_by --key-file "$disk/b"
