@@ -98,6 +98,8 @@ struct walk {
     struct removed_level *levels;
     size_t depth;
     size_t room;
+    const struct pst_beneath_kept *kept;
+    uint32_t kept_count;
     char *why; /* PST_MESSAGE_BYTES: what stays, and why; "" at first */
 };
 
@@ -123,6 +125,14 @@ static int check_owner(struct walk *walk, const char *name, uid_t uid)
     if (walk->any_owner || uid == walk->owners[0] || uid == walk->owners[1])
         return 0;
     return stay(walk, -EPERM, name, "belongs to user %u, and is not removed", (unsigned)uid);
+}
+
+static int check_kept(struct walk *walk, const char *name, const struct stat *status)
+{
+    for (uint32_t i = 0; i < walk->kept_count; i++)
+        if (walk->kept[i].device == status->st_dev && walk->kept[i].inode == status->st_ino)
+            return stay(walk, -EBUSY, name, "%s", walk->kept[i].reason);
+    return 0;
 }
 
 /* O_PATH; a mount point is none of the tree's. */
@@ -215,6 +225,8 @@ static int enter(struct walk *walk, const char *name)
     int error = fstat(fd, &status) < 0 ? -errno : check_owner(walk, name, status.st_uid);
     if (!error && status.st_dev != walk->levels[0].device)
         error = stay(walk, -EBUSY, name, "is on another file system");
+    if (!error)
+        error = check_kept(walk, name, &status);
     /* without root's rights it must be writable; where it cannot be made so, the next step fails */
     if (!error && !walk->is_look && (~status.st_mode & 0700))
         (void)!pst_inode_set_mode(fd, 0700);
@@ -289,6 +301,8 @@ static int enter_top(struct walk *walk, int dirfd, const char *name, enum pst_be
     walk->owners[1] = geteuid();
     if (!error && walk->any_owner && (status.st_uid != walk->owners[1] || (status.st_mode & 077)))
         error = stay(walk, -EPERM, name, "is not a directory that only this user can enter");
+    if (!error)
+        error = check_kept(walk, name, &status);
     if (!error && !walk->is_look && (~status.st_mode & 0700))
         (void)!pst_inode_set_mode(fd, 0700);
     if (!error)
@@ -334,9 +348,10 @@ int pst_beneath_remove(int dirfd, const char *name, enum pst_beneath_tree tree)
     return error == -ENOENT ? 0 : error;
 }
 
-int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree tree, char *why)
+int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree tree,
+                             const struct pst_beneath_kept *kept, uint32_t kept_count, char *why)
 {
-    struct walk walk = {.is_look = true, .why = why};
+    struct walk walk = {.is_look = true, .kept = kept, .kept_count = kept_count, .why = why};
     why[0] = '\0';
     int error = walk_from(&walk, dirfd, name, tree);
     if (error == -ENOTDIR || error == -ELOOP)

@@ -6,6 +6,7 @@
 #ifndef PST_IO_BENEATH_H
 #define PST_IO_BENEATH_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "engine/base/limits.h"
@@ -48,9 +49,17 @@ enum pst_beneath_tree {
  * mounted there; -ESTALE: moved; or -errno. Not there: 0. */
 PST_MUST_USE int pst_beneath_remove(int dirfd, const char *name, enum pst_beneath_tree tree);
 
-/* Whether that would do, without touching anything: the same errors, and why (PST_MESSAGE_BYTES)
- * names the entry, or is "". */
+/* A directory that must stay, wherever it lies. */
+struct pst_beneath_kept {
+    dev_t device;
+    ino_t inode;
+    const char *reason;
+};
+
+/* Whether that would do, without touching anything: the same errors, and -EBUSY too if one of the
+ * kept is in the tree; why (PST_MESSAGE_BYTES) names the entry, or is "". */
 PST_MUST_USE int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree tree,
+                                          const struct pst_beneath_kept *kept, uint32_t kept_count,
                                           char *why);
 
 #endif

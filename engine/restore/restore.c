@@ -180,9 +180,9 @@ static int restore_into_target(struct restore_run *run, const char *path)
     run->swaps = run->target.in_place && run->options->keep_going && !run->options->export;
     if (run->target.in_place)
         error = restore_check_room(run);
-    bool is_begun = !error;
     if (!error)
         error = fail_target(run, path, PST_ACTIVITY_STEP("mark", path, target_begin(&run->target)));
+    bool is_begun = !error;
     if (!error)
         error = fill_target(run);
     if (!error)

@@ -168,9 +168,31 @@ static int check_locks(struct restore_run *run, int parent_fd, const char *name,
     return error ? refuse(run, error, record, why) : 0;
 }
 
+/* The directories with the backups, which hold more than the one that is restored. */
+struct kept_directories {
+    uint32_t count;
+    struct pst_beneath_kept list[PST_DIRECTORIES_MAX];
+};
+
+static int find_kept(const struct restore_run *run, struct kept_directories *kept)
+{
+    struct pst_directories *directories = run->backup->directories;
+    kept->count = 0;
+    for (uint32_t i = 0; i < directories->count; i++) {
+        struct pst_repository *repository = &directories->repositories[i];
+        struct pst_repository_status status;
+        int error = repository->ops->status(repository, repository->root, NULL, &status);
+        if (error)
+            return error;
+        kept->list[kept->count++] = (struct pst_beneath_kept){
+            status.device, status.inode, "the backup that is restored is read from there"};
+    }
+    return 0;
+}
+
 /* Sources that are not there yet, or a directory that is not, leave nothing in the way. */
 static int check_object(struct restore_run *run, struct pst_parent *parent,
-                        const struct object_record *record)
+                        const struct kept_directories *kept, const struct object_record *record)
 {
     const struct pst_object object = object_of(record);
     char why[PST_MESSAGE_BYTES];
@@ -187,7 +209,8 @@ static int check_object(struct restore_run *run, struct pst_parent *parent,
         return restore_is_environment(&object) ? check_locks(run, parent_fd, name, record) : 0;
     if (object.type == PST_OBJECT_DIRECTORY && S_ISDIR(status.st_mode))
         return 0;
-    int error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, why);
+    int error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, kept->list,
+                                         kept->count, why);
     if (error)
         return refuse(run, error, record, why[0] ? why : pst_error_text(error));
     return S_ISREG(status.st_mode) ? check_locks(run, parent_fd, name, record) : 0;
@@ -205,7 +228,9 @@ static int open_place(const struct restore_run *run, uint32_t node_index,
 int restore_check_room(struct restore_run *run)
 {
     struct pst_parent parent = PST_PARENT_NONE;
-    int error = make_slots(run);
+    struct kept_directories kept;
+    int error = find_kept(run, &kept);
+    error = error ? error : make_slots(run);
     for (uint32_t i = 0; !error && i < run->backup->cluster.nodes_count; i++) {
         const struct pst_node_manifest *node = &run->backup->nodes[i];
         for (uint32_t j = 0; j < node->sources_count; j++)
@@ -215,7 +240,7 @@ int restore_check_room(struct restore_run *run)
     }
     for (size_t i = 0; !error && i < run->objects.count; i++) {
         restore_begin(run, run->objects.listed[i], "look at what is in the way of");
-        error = check_object(run, &parent, run->objects.listed[i]);
+        error = check_object(run, &parent, &kept, run->objects.listed[i]);
         pst_activity_end();
     }
     pst_parent_close(&parent);

@@ -81,6 +81,15 @@ full_restore_target() {
     expect_exit 0 "$penstock" restore --from "$disk/to" --target "$small/target"
     compare_trees "$disk/tree" "$small/target"
     rm -rf "$small/target"
+    # Nothing was restored, and nothing is said to have been.
+    mkdir "$small/target"
+    echo kept >"$small/target/kept"
+    head -c 100M /dev/zero >"$small/fill" 2>/dev/null || true
+    expect_exit 1 "$penstock" restore --from "$disk/to" --target "$small/target" --force
+    expect_message 'the marker file.*No space left on device'
+    ! grep 'holds what was restored' "$memory/err" || fail 'it is said to hold what was restored'
+    expect_names "$small/target" ./kept
+    rm -rf "$small/target" "$small/fill"
 }
 
 # A mount point cannot be renamed onto: it is filled in place, under a marker, and resumed.

@@ -72,6 +72,26 @@ force() {
     compare_trees "$disk/tree" "$disk/force"
 }
 
+# --force removes no directory that the backups are read from, though a file of the backup is to be
+# there: by whatever path they are named, and however deep they lie in what would go.
+backups_in_the_way() {
+    local place=$disk/way to
+    for to in thing thing/deep/to; do
+        mkdir -p "$place/source" "$place/target/thing/deep"
+        echo file >"$place/source/thing"
+        expect_exit 0 "$penstock" backup --source "dir:$place/source" --to "$place/target/$to"
+        ln -sfn "target/$to" "$place/link"
+        for how in --force '--force --keep-going'; do
+            # shellcheck disable=SC2086 # several options
+            expect_exit 1 "$penstock" restore --from "$place/link" --target "$place/target" $how
+            expect_message "$place/target/$to: the backup that is restored is read from there.*in the way of source/thing, and nothing was restored"
+        done
+        [ ! -e "$place/target/.penstock-restore" ] || fail 'the target was marked'
+        expect_exit 0 "$penstock" verify --from "$place/target/$to"
+        rm -rf "$place"
+    done
+}
+
 # Whoever else works on the backups does not keep a restore out, and two restores of one backup to
 # two places are none of each other's business.
 side_by_side() {
@@ -89,4 +109,5 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --ldm
 refused_targets
 accepted_targets
 force
+backups_in_the_way
 side_by_side

@@ -84,7 +84,7 @@ static void remove_all(void)
     CU_ASSERT_EQUAL(symlinkat("/", top, "tree/root"), 0);
     CU_ASSERT_EQUAL(fchmodat(top, "tree/a/b", 0500, 0), 0);
     fds = count_open_fds();
-    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, why), 0);
+    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, NULL, 0, why), 0);
     CU_ASSERT_STRING_EQUAL(why, "");
     CU_ASSERT_TRUE(is_there("tree/a/b/file") && is_there("tree/closed/file"));
     CU_ASSERT_EQUAL(fchmodat(top, "tree/closed", 0, 0), 0);
@@ -92,7 +92,7 @@ static void remove_all(void)
     CU_ASSERT_EQUAL(count_open_fds(), fds);
     CU_ASSERT_FALSE(is_there("tree"));
     CU_ASSERT_EQUAL(pst_beneath_remove(top, "tree", PST_BENEATH_SAME_OWNER), 0);
-    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, why), 0);
+    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, NULL, 0, why), 0);
     end();
 }
 
@@ -141,7 +141,8 @@ static bool in_own_mounts(void (*act)(void))
 static void expect_stays(const char *what)
 {
     char why[PST_MESSAGE_BYTES];
-    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, why), -EBUSY);
+    CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, NULL, 0, why),
+                    -EBUSY);
     CU_ASSERT_PTR_NOT_NULL(strstr(why, what));
     CU_ASSERT_EQUAL(pst_beneath_remove(top, "tree", PST_BENEATH_SAME_OWNER), -EBUSY);
     CU_ASSERT_EQUAL(pst_beneath_remove(top, "tree", PST_BENEATH_PRIVATE), -EBUSY);
@@ -178,6 +179,29 @@ static void a_mount_point_is_not_entered(void)
     end();
 }
 
+static void a_kept_directory_stays(void)
+{
+    static const char *const all[] = {"tree", "tree/a/b"};
+    char why[PST_MESSAGE_BYTES];
+    for (size_t i = 0; i < 2; i++) {
+        struct stat status;
+        begin();
+        make_file("tree/a/b/file");
+        CU_ASSERT_EQUAL(fstatat(top, all[i], &status, 0), 0);
+        const struct pst_beneath_kept kept[] = {{status.st_dev, status.st_ino + 1, "no"},
+                                                {status.st_dev, status.st_ino, "is wanted"}};
+        int error =
+            pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, kept, i ? 2 : 1, why);
+        CU_ASSERT_EQUAL(error, i ? -EBUSY : 0);
+        error = pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, kept, 2, why);
+        CU_ASSERT_EQUAL(error, -EBUSY);
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, all[i]));
+        CU_ASSERT_PTR_NOT_NULL(strstr(why, ": is wanted"));
+        CU_ASSERT_TRUE(is_there("tree/a/b/file"));
+        end();
+    }
+}
+
 /* As root: what a third user has in the tree of another's, or of root's. */
 static void what_is_of_others_stays(void)
 {
@@ -195,7 +219,8 @@ static void what_is_of_others_stays(void)
         uid_t owner = i < 2 ? 1234 : 0;
         CU_ASSERT_EQUAL(fchownat(top, "tree", owner, 0, 0), 0);
         CU_ASSERT_EQUAL(fchownat(top, others[i % 2], 4321, 0, 0), 0);
-        CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, why), -EPERM);
+        CU_ASSERT_EQUAL(pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, NULL, 0, why),
+                        -EPERM);
         CU_ASSERT_PTR_NOT_NULL(strstr(why, others[i % 2]));
         CU_ASSERT_PTR_NOT_NULL(strstr(why, "4321"));
         CU_ASSERT_EQUAL(pst_beneath_remove(top, "tree", PST_BENEATH_SAME_OWNER), -EPERM);
@@ -297,6 +322,7 @@ int main(void)
         {"all of a tree is removed", remove_all},
         {"a directory that is moved leads nowhere", a_directory_that_is_moved_leads_nowhere},
         {"a mount point is not entered", a_mount_point_is_not_entered},
+        {"a kept directory stays", a_kept_directory_stays},
         {"what is of others stays", what_is_of_others_stays},
         {"only a private tree is all ours", only_a_private_tree_is_all_ours},
         {"races are tried again", races_are_tried_again},
