@@ -196,7 +196,7 @@ static int restore_into_target(struct restore_run *run, const char *path)
     if (error)
         abandon(run, path, is_begun);
     else
-        error = restore_set_flags(run);
+        restore_set_flags(run);
     restore_close_sources(run);
     target_close(&run->target);
     return error;

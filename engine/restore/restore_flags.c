@@ -1,5 +1,6 @@
 /* The last pass, when the target has its name: the flags by which files and directories cannot be
- * changed any more. Called by restore.c on its thread. */
+ * changed any more. What they are of is noted when it gets its other metadata, on the crew's
+ * threads; they are set on the thread of restore.c, which calls that. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -12,34 +13,63 @@
 #include "engine/restore/restore_passes.h"
 #include "io/inode.h"
 
-/* Others may be in the target by now: whether it still is what was restored. */
-static bool is_restored(const struct restore_run *run, int fd, const struct pst_object *object)
+/* What was made for an object that has such flags. */
+struct restore_flagged {
+    struct restore_flagged *next;
+    const struct object_record *record;
+    dev_t device;
+    ino_t inode;
+};
+
+int restore_note_flags(struct restore_run *run, const struct object_record *record,
+                       const struct stat *status)
 {
-    struct stat status;
-    return fstat(fd, &status) == 0 &&
-           S_ISDIR(status.st_mode) == (object->type == PST_OBJECT_DIRECTORY) &&
-           (S_ISDIR(status.st_mode) || S_ISREG(status.st_mode)) &&
-           (!run->set_owners || status.st_uid == object->uid) &&
-           status.st_mtim.tv_sec == object->mtime_sec &&
-           status.st_mtim.tv_nsec == (long)object->mtime_nsec;
+    const struct pst_object object = object_of(record);
+    bool takes_them = S_ISREG(status->st_mode) || S_ISDIR(status->st_mode);
+    if (!takes_them || !pst_object_inode_flags(&object) || run->options->no_owner)
+        return 0;
+    pthread_mutex_lock(&run->objects.mutex);
+    struct restore_flagged *flagged = objects_take_memory(&run->objects, sizeof(*flagged));
+    if (flagged) {
+        *flagged = (struct restore_flagged){run->flagged, record, status->st_dev, status->st_ino};
+        run->flagged = flagged;
+    }
+    pthread_mutex_unlock(&run->objects.mutex);
+    return flagged ? 0 : -ENOMEM;
 }
 
-static int open_restored(const struct restore_run *run, const struct object_record *record,
+/* Of an object there may be copies, made after it for want of links, which have other names. */
+static bool is_copy(const struct restore_flagged *flagged)
+{
+    const struct object_record *record = flagged->record;
+    while ((flagged = flagged->next) && flagged->record != record)
+        ;
+    return flagged;
+}
+
+/* Others may be in the target by now: -EEXIST: it is not what was restored. */
+static int open_restored(const struct restore_run *run, const struct restore_flagged *flagged,
                          const struct pst_object *object)
 {
-    int fd = pst_beneath_open(restore_source_fd(run, record), *object->path ? object->path : ".",
+    struct stat status;
+    int fd = pst_beneath_open(restore_source_fd(run, flagged->record),
+                              *object->path ? object->path : ".",
                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
-    if (fd >= 0 && !is_restored(run, fd, object)) {
+    if (fd < 0)
+        return fd;
+    int error = fstat(fd, &status) < 0 ? -errno : 0;
+    if (!error && (status.st_dev != flagged->device || status.st_ino != flagged->inode))
+        error = -EEXIST;
+    if (error)
         close(fd);
-        return -ESTALE;
-    }
-    return fd;
+    return error ? error : fd;
 }
 
-static int add_flags(const struct restore_run *run, const struct object_record *record,
-                     const struct pst_object *object, uint32_t flags)
+static int add_flags(const struct restore_run *run, const struct restore_flagged *flagged)
 {
-    int fd = open_restored(run, record, object);
+    const struct pst_object object = object_of(flagged->record);
+    uint32_t flags = pst_object_inode_flags(&object);
+    int fd = open_restored(run, flagged, &object);
     if (fd < 0)
         return fd;
     int error = pst_inode_add_flags(fd, (flags & PST_OBJECT_IMMUTABLE ? FS_IMMUTABLE_FL : 0) |
@@ -48,21 +78,18 @@ static int add_flags(const struct restore_run *run, const struct object_record *
     return error;
 }
 
-int restore_set_flags(struct restore_run *run)
+void restore_set_flags(struct restore_run *run)
 {
-    int error = 0;
-    for (size_t i = 0; !error && i < run->objects.count; i++) {
-        const struct object_record *record = run->objects.listed[i];
-        const struct pst_object object = object_of(record);
-        uint32_t flags = pst_object_inode_flags(&object);
-        if (!flags || run->options->no_owner || atomic_load(&record->failed))
+    for (struct restore_flagged *flagged = run->flagged; flagged; flagged = flagged->next) {
+        if (atomic_load(&flagged->record->failed))
             continue;
-        restore_begin(run, record, "set the flags of");
-        error = add_flags(run, record, &object, flags);
+        restore_begin(run, flagged->record, "set the flags of");
+        int error = add_flags(run, flagged);
         pst_activity_end();
-        if (error)
-            error = restore_miss_part(run, error == -ESTALE ? -PST_E_CHANGED : error, record,
-                                      "could not make immutable or append-only:");
+        if (error && !(error == -EEXIST && is_copy(flagged)))
+            restore_report_part(run, error, flagged->record,
+                                error == -EEXIST ? "not made immutable or append-only, for another "
+                                                   "file has taken the name of"
+                                                 : "could not make immutable or append-only:");
     }
-    return error;
 }

@@ -171,6 +171,8 @@ static int set_metadata(struct restore_run *run, int fd, const struct object_rec
     struct stat status;
     mode_t withheld;
     int error = set_owner(run, fd, record, object, &status);
+    if (!error)
+        error = restore_note_flags(run, record, &status);
     if (error)
         return error;
     error = restore_set_xattrs(run, fd, record, object, &status, &withheld);

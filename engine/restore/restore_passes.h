@@ -39,9 +39,9 @@ PST_MUST_USE int restore_make_links(struct restore_run *run);
 PST_MUST_USE int restore_finish_directories(struct restore_run *run);
 PST_MUST_USE int restore_finish_root(struct restore_run *run);
 
-/* restore_flags.c, when the target has its name: flags immutable and append only. What cannot be
- * set is reported. */
-PST_MUST_USE int restore_set_flags(struct restore_run *run);
+/* restore_flags.c, when the target has its name: flags immutable and append only, of what has been
+ * noted (restore_object.h). What cannot be set is reported. */
+void restore_set_flags(struct restore_run *run);
 
 /* restore_lost.c, of a restore that goes on past damage: a chunk that is lost; the objects that a
  * whole header names; parts of which chunks are not known; and, after the data, which objects that

@@ -112,6 +112,13 @@ int restore_miss_part(struct restore_run *run, int error, const struct object_re
 {
     if (is_fatal(run, error))
         return restore_fail_object(run, error, record, what);
+    restore_report_part(run, error, record, what);
+    return 0;
+}
+
+void restore_report_part(struct restore_run *run, int error, const struct object_record *record,
+                         const char *what)
+{
     const struct pst_object object = object_of(record);
     struct pst_restore_trouble trouble = trouble_of(run, error, record, &object, what);
     trouble.is_whole = true;
@@ -119,7 +126,6 @@ int restore_miss_part(struct restore_run *run, int error, const struct object_re
     run->result->unset++;
     report_trouble(run, &trouble);
     pthread_mutex_unlock(&run->mutex);
-    return 0;
 }
 
 void restore_miss_unnamed(struct restore_run *run, uint64_t count,

@@ -13,6 +13,7 @@
 #include "io/beneath.h"
 
 struct restore_worker;
+struct restore_flagged;
 struct restore_flush;
 struct restore_ids;
 struct lost_range;
@@ -63,8 +64,9 @@ struct restore_run {
     bool has_target; /* else only rows are restored */
     bool swaps;      /* in place, past damage: what is there stays until the new one is whole */
     int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
-    struct restore_worker *workers; /* restore_data.c: one for each worker of the crew */
-    struct row_map *row_map;        /* restore_rows.c: being filled */
+    struct restore_worker *workers;  /* restore_data.c: one for each worker of the crew */
+    struct row_map *row_map;         /* restore_rows.c: being filled */
+    struct restore_flagged *flagged; /* restore_flags.c; under objects.mutex */
 
     uint64_t looked_bytes;              /* read while the parts were looked through */
     uint64_t read_bytes;                /* by readings that have ended */
@@ -96,6 +98,10 @@ PST_MUST_USE int restore_miss(struct restore_run *run, int error, struct object_
 /* The object is there, but something about it could not be set; likewise. */
 PST_MUST_USE int restore_miss_part(struct restore_run *run, int error,
                                    const struct object_record *record, const char *what);
+
+/* The same, where nothing follows that could fail. */
+void restore_report_part(struct restore_run *run, int error, const struct object_record *record,
+                         const char *what);
 
 /* So many objects that have no name. */
 void restore_miss_unnamed(struct restore_run *run, uint64_t count,

@@ -196,6 +196,69 @@ static void all_come_back(void)
     end();
 }
 
+static bool is_coarse, is_replaced;
+
+int __real_utimensat(int fd, const char *path, const struct timespec times[2], int flags);
+int __wrap_utimensat(int fd, const char *path, const struct timespec times[2], int flags);
+int __real_fsync(int fd);
+int __wrap_fsync(int fd);
+
+/* As on ext4 with small inodes, and beyond the time that the file system can tell. */
+int __wrap_utimensat(int fd, const char *path, const struct timespec times[2], int flags)
+{
+    const struct timespec coarse[2] = {times[0], {.tv_sec = times[1].tv_sec & 0x7fffff00}};
+    return __real_utimensat(fd, path, is_coarse ? coarse : times, flags);
+}
+
+/* When all is restored, somebody puts a file of his own in the place of one. */
+int __wrap_fsync(int fd)
+{
+    struct stat status;
+    if (is_replaced && fstatat(fd, "locked", &status, 0) == 0) {
+        CU_ASSERT_EQUAL(renameat(fd, "locked", fd, "away"), 0);
+        CU_ASSERT_EQUAL(close(openat(fd, "locked", O_WRONLY | O_CREAT | O_EXCL, 0600)), 0);
+        const struct timespec times[2] = {{0}, {.tv_sec = objects[LOCKED].mtime_sec}};
+        CU_ASSERT_EQUAL(utimensat(fd, "locked", times, 0), 0);
+        is_replaced = false;
+    }
+    return __real_fsync(fd);
+}
+
+static void flags_come_back_whatever_became_of_the_time(void)
+{
+    if (!is_privileged())
+        return;
+    take_all_away();
+    give_flags(LOCKED, PST_OBJECT_IMMUTABLE);
+    give_flags(DIR, PST_OBJECT_APPEND_ONLY);
+    begin();
+    is_coarse = true;
+    CU_ASSERT_EQUAL(restore_with((struct pst_restore_options){0}), 0);
+    is_coarse = false;
+    CU_ASSERT_STRING_EQUAL(troubles, "");
+    CU_ASSERT_EQUAL(flags_of("locked"), FS_IMMUTABLE_FL);
+    CU_ASSERT_EQUAL(flags_of("dir"), FS_APPEND_FL);
+    end();
+}
+
+/* All is restored by then, so it is no failure. */
+static void another_file_gets_no_flags(void)
+{
+    if (!is_privileged())
+        return;
+    take_all_away();
+    give_flags(LOCKED, PST_OBJECT_IMMUTABLE);
+    begin();
+    is_replaced = true;
+    CU_ASSERT_EQUAL(restore_with((struct pst_restore_options){0}), 0);
+    CU_ASSERT_FALSE(is_replaced);
+    CU_ASSERT_STRING_EQUAL(troubles, "not made immutable or append-only, for another file has "
+                                     "taken the name of locked\n");
+    CU_ASSERT_EQUAL(result.unset, 1);
+    CU_ASSERT_EQUAL(flags_of("locked"), 0);
+    end();
+}
+
 static void capabilities_are_left_out_with_set_id_bits(void)
 {
     if (!is_privileged())
@@ -339,6 +402,9 @@ int main(void)
     pst_log_set_level(PST_LOG_ERROR);
     CU_TestInfo tests[] = {
         {"all come back", all_come_back},
+        {"flags come back whatever became of the time",
+         flags_come_back_whatever_became_of_the_time},
+        {"another file gets no flags", another_file_gets_no_flags},
         {"capabilities are left out with set-ID bits", capabilities_are_left_out_with_set_id_bits},
         {"what only root may set is left out with owners",
          what_only_root_may_set_is_left_out_with_owners},
