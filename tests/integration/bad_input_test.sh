@@ -173,6 +173,16 @@ target_inside_source() {
     expect_exit 0 "$penstock" restore --from "$source_tree/new" --target "$disk/of-inside"
     expect_absent "$disk/of-inside/new/BACKUP-1"
     rm -r "$disk/of-inside" "$source_tree/new" "$source_tree/backups"
+    if is_root && mkdir -p "$source_tree/backups/below" "$disk/bound" &&
+        mount --bind "$source_tree/backups" "$disk/bound" 2>/dev/null; then
+        mounted+=("$disk/bound")
+        for to in "$disk/bound" "$disk/bound/below"; do
+            expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$to"
+            expect_message 'the backup directory in it is left out: "backups'
+        done
+        umount "$disk/bound"
+        rm -r "$source_tree/backups"
+    fi
     # Beside it is not inside it.
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree-beside"
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$source_tree/../up"

@@ -23,12 +23,13 @@ static bool is_root(const struct dir_source *dir, const char *path)
            status.st_ino == dir->place.inode;
 }
 
-/* rest: of the path, below the source. In a snapshot it is there as well, as it was then. */
+/* rest: of the path, below the source; NULL: it does not lead there, but to what may lie there all
+ * the same, by a bind mount. In a snapshot it is there as well, as it was then. */
 static void note_own(struct dir_source *dir, const char *path, const char *rest)
 {
     struct stat status;
-    int error =
-        dir->shown.path ? fstatat(dir->source.root_fd, rest, &status, 0) : stat(path, &status);
+    bool is_shown = rest && dir->shown.path;
+    int error = is_shown ? fstatat(dir->source.root_fd, rest, &status, 0) : stat(path, &status);
     dir->own = (struct dir_own){0};
     if (!error)
         dir->own = (struct dir_own){true, status.st_dev, status.st_ino};
@@ -69,8 +70,8 @@ static int dir_contains(struct pst_source *source, const char *path)
     const char *rest = path + (inside ? strlen(prefix) : 0) + 1;
     inside = inside || is_root(dir, "/");
     free(prefix);
-    if (inside && !is_itself)
-        note_own(dir, path, rest);
+    if (!is_itself)
+        note_own(dir, path, inside ? rest : NULL);
     return inside && !is_itself ? PST_SOURCE_LEAVES_OUT : inside;
 }
 
