@@ -9,6 +9,7 @@
 
 #include "engine/base/own_error.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/part_salvage.h"
 
 static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
                                   uint32_t directory)
@@ -101,8 +102,10 @@ int pst_backup_parts_make(const struct pst_backup *backup, struct pst_part_set *
 
 void pst_backup_parts_free(struct pst_part_set *set)
 {
-    for (uint32_t i = 0; i < set->count; i++)
+    for (uint32_t i = 0; i < set->count; i++) {
         free(set->parts[i].links);
+        free(set->parts[i].salvaged);
+    }
     free(set->parts);
 }
 
@@ -126,6 +129,7 @@ struct look {
     bool header_is_whole;
     struct pst_sealed *sealed;       /* NULL: it is not sealed, or its key is not known */
     struct pst_part_trailer trailer; /* once it is known to be whole */
+    struct pst_index_link at;        /* the INDEX chunk that was looked at last */
 };
 
 static void report(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
@@ -252,7 +256,7 @@ static bool look_at_trailer(struct look *look)
     return true;
 }
 
-static int push_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
+int part_add_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
 {
     if ((part->links_count & (part->links_count - 1)) == 0) {
         size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
@@ -267,9 +271,11 @@ static int push_link(struct pst_part_map *part, const struct pst_index_link *lin
 
 #define BEFORE_DAMAGE "the chunks before the damaged index or trailer were not checked"
 
-/* A chunk that no whole index names cannot be told from another: it is not looked at. */
+/* Without its index a chunk is found by a restore that goes on past damage alone. */
 static void warn_unchecked(struct look *look, const char *what)
 {
+    if (look->part->salvages)
+        return;
     const struct pst_finding finding = {
         .directory = look->part->file.directory,
         .file = look->part->file.text,
@@ -384,6 +390,7 @@ static int look_at_indexes(struct look *look)
         struct pst_index_view view;
         struct pst_damage damage = {.what = "index chunk longer than a chunk can be"};
         uint32_t got;
+        look->at = link;
         if (link.file_bytes > PST_CHUNK_HEADER_BYTES + look->part->chunk_bytes) {
             report(look, link.file_offset, &damage, -PST_E_CORRUPT);
             warn_unchecked(look, BEFORE_DAMAGE);
@@ -403,7 +410,7 @@ static int look_at_indexes(struct look *look)
             warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
-        error = push_link(look->part, &link, view.entries_count);
+        error = part_add_link(look->part, &link, view.entries_count);
         if (error)
             return error;
         *look->checked_bytes += link.file_bytes;
@@ -416,12 +423,17 @@ static int look_at_indexes(struct look *look)
 }
 
 /* Of a part whose header is damaged nothing that is sealed can be opened. */
+static bool is_open(const struct look *look)
+{
+    const struct pst_data_key *key = look->part->key;
+    return !key || (key->secret && look->header_is_whole);
+}
+
 static int look_behind_header(struct look *look)
 {
     struct pst_part_map *part = look->part;
-    bool is_open = !part->key || (part->key->secret && look->header_is_whole);
     int error = 0;
-    if (is_open)
+    if (is_open(look))
         error = pst_opener_use(&look->reader->opener, part, &look->sealed);
     if (error)
         return error;
@@ -429,7 +441,7 @@ static int look_behind_header(struct look *look)
         warn_unchecked(look, BEFORE_DAMAGE);
         return 0;
     }
-    if (is_open)
+    if (is_open(look))
         return look_at_indexes(look);
     walk_chunks(look);
     return 0;
@@ -454,10 +466,13 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
         report(&look, 0, &damage, error);
         return 0;
     }
-    if (check_size(&look)) {
+    bool has_size = check_size(&look);
+    if (has_size || part->salvages)
         look_at_header(&look);
+    if (has_size)
         error = look_behind_header(&look);
-    }
+    if (!error && part->salvages && !part->is_mapped && is_open(&look))
+        error = part_salvage(part, reader, &look.file, &look.at, buffer, findings);
     pst_reader_close_file(reader, &look.file);
     return error;
 }

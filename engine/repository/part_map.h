@@ -36,6 +36,11 @@ struct pst_part_map {
     uint8_t bound[PST_PART_BOUND_BYTES]; /* of its header: what its key comes from */
     struct pst_part_link *links;
     uint32_t links_count;
+    /* Its chunks, where it salvages and they are not all in the index: links has one of file_bytes
+     * 0 then, in place of those of the index. */
+    struct pst_index_entry *salvaged;
+    uint32_t salvaged_count;
+    bool salvages;   /* the caller's: chunks that no whole index names are found all the same */
     bool is_mapped;  /* the links are all there */
     uint64_t walked; /* its chunks that are whole, where they were looked at without a key */
 };
@@ -45,6 +50,7 @@ struct pst_part_set {
     uint32_t count;
     uint32_t chunk_bytes; /* the largest */
     uint64_t file_bytes;  /* of all */
+    bool salvages;        /* each of them does, once chunk_map_parts() begins */
 };
 
 /* Lists the parts that the manifests name, each once; their maps are empty. copies: those files of

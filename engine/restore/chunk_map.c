@@ -15,6 +15,7 @@ struct mapping {
 static int map_parts(struct mapping *mapping, struct pst_reader *reader, void *buffer)
 {
     for (uint32_t i = 0; i < mapping->set->count; i++) {
+        mapping->set->parts[i].salvages = mapping->set->salvages;
         int error = pst_backup_map_part(&mapping->set->parts[i], reader, buffer, mapping->findings,
                                         mapping->bytes);
         if (error)

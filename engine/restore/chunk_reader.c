@@ -395,6 +395,15 @@ static int open_file(struct worker *worker)
     return error;
 }
 
+/* Of what was found without an index, the entries are in memory. */
+static void use_salvaged(struct worker *worker)
+{
+    const struct pst_part_map *part = part_of(worker);
+    worker->view =
+        (struct pst_index_view){.entries = part->salvaged, .entries_count = part->salvaged_count};
+    worker->index_is_read = true;
+}
+
 /* Checks it again, though it was whole when the part was looked through. */
 static int read_index(struct worker *worker, struct pst_damage *damage)
 {
@@ -402,6 +411,10 @@ static int read_index(struct worker *worker, struct pst_damage *damage)
         return 0;
     const struct pst_part_link *known = &part_of(worker)->links[worker->claim.link];
     const struct pst_index_link *link = &known->link;
+    if (link->file_bytes == 0) {
+        use_salvaged(worker);
+        return 0;
+    }
     *damage = (struct pst_damage){.what = "read error"};
     int got = pst_reader_read(&worker->reader, &worker->file, worker->index_buffer,
                               link->file_bytes, link->file_offset);

@@ -137,8 +137,7 @@ static void expect_target(void)
     }
 }
 
-/* Also that all else is restored as it was. */
-static void expect_restored(const char *hit)
+static struct pst_restore_result restore_past_damage(void)
 {
     const struct pst_restore_options options = {
         .crew = {.workers = 2}, .keep_going = true, .trouble = note_trouble};
@@ -151,10 +150,17 @@ static void expect_restored(const char *hit)
     list_backups(place.path, &list);
     CU_ASSERT_EQUAL_FATAL(pst_backup_find(&list, "1", PST_PICK_COMPLETE, &backup, message), 0);
     CU_ASSERT_EQUAL(pst_restore(backup, target.path, &options, &result), 0);
+    pst_backup_list_release(&list);
+    return result;
+}
+
+/* Also that all else is restored as it was. */
+static void expect_restored(const char *hit)
+{
+    const struct pst_restore_result result = restore_past_damage();
     CU_ASSERT_STRING_EQUAL(named, hit);
     CU_ASSERT_EQUAL(result.objects + result.failed, made.objects_count);
     expect_target();
-    pst_backup_list_release(&list);
 }
 
 /* ---- tests ---- */
@@ -230,6 +236,66 @@ static void without_whole_checksums_all_of_the_chunk_is_lost(void)
     remove_place(&place);
 }
 
+static off_t bytes_of(const char *name)
+{
+    struct stat status;
+    CU_ASSERT_EQUAL_FATAL(stat(place_below(&place, name).path, &status), 0);
+    return status.st_size;
+}
+
+/* Of the trailer, and of the INDEX chunk before it, which is the only one: backwards from the end.
+ */
+static void what_only_says_where_chunks_are_costs_nothing(void)
+{
+    static const off_t offsets[] = {4000, 3900, 1, 4096 + 1, 4096 + 4000, 8192 + 1, 8192 + 4000};
+    static const char *const parts[] = {FIRST, SECOND};
+    for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
+        begin();
+        for (size_t j = 0; j <= i % 2; j++)
+            flip(parts[j], bytes_of(parts[j]) - offsets[i]);
+        expect_restored("");
+        remove_place(&place);
+    }
+    /* what was hit besides is lost, and no more than that */
+    begin();
+    flip(FIRST, bytes_of(FIRST) - 1);
+    flip(SECOND, PAYLOAD);
+    expect_restored(" f split");
+    remove_place(&place);
+    begin();
+    flip(FIRST, bytes_of(FIRST) - 1);
+    flip(FIRST, HEADER + 200);
+    (void)restore_past_damage();
+    CU_ASSERT_PTR_NOT_NULL(strstr(named, " a"));
+    CU_ASSERT_PTR_NULL(strstr(named, " f"));
+    CU_ASSERT_TRUE(is_whole(&objects[6]));
+    remove_place(&place);
+}
+
+/* As an interrupted copy leaves it: what lies before the cut comes back, and nothing false. */
+static void a_part_that_has_lost_its_end_still_has_its_beginning(void)
+{
+    uint64_t before = 0;
+    off_t bytes = 0;
+    do {
+        begin();
+        CU_ASSERT_EQUAL(truncate(place_below(&place, FIRST).path, bytes), 0);
+        const struct pst_restore_result result = restore_past_damage();
+        CU_ASSERT_TRUE(result.objects >= before);
+        before = result.objects;
+        for (uint32_t i = 1; i < made.objects_count; i++) {
+            char name[64];
+            snprintf(name, sizeof(name), "target/%s", objects[i].path);
+            if (objects[i].type == PST_OBJECT_FILE &&
+                access(place_below(&place, name).path, F_OK) == 0)
+                CU_ASSERT_TRUE(is_whole(&objects[i]));
+        }
+        remove_place(&place);
+        bytes += 2048;
+    } while (before < made.objects_count && bytes < (1 << 20));
+    CU_ASSERT_EQUAL(before, made.objects_count);
+}
+
 /* Checksums by the rule of before are none, and no damage. */
 static void older_checksums_count_as_none(void)
 {
@@ -255,6 +321,10 @@ int main(void)
          a_file_in_two_damaged_chunks_is_judged_by_both},
         {"without whole checksums all of the chunk is lost",
          without_whole_checksums_all_of_the_chunk_is_lost},
+        {"what only says where chunks are costs nothing",
+         what_only_says_where_chunks_are_costs_nothing},
+        {"a part that has lost its end still has its beginning",
+         a_part_that_has_lost_its_end_still_has_its_beginning},
         {"older checksums count as none", older_checksums_count_as_none},
         CU_TEST_INFO_NULL,
     };
