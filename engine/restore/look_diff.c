@@ -14,6 +14,7 @@
 struct side {
     struct pst_look *look;
     const struct look_source *source; /* NULL: there is none there */
+    size_t first;
     size_t at;
     size_t end;
 };
@@ -33,7 +34,7 @@ static struct side side_of(struct pst_look *look, const struct look_source *sour
     while (side.at < count && (listed[side.at]->node != source->node_index ||
                                pst_object_source(object_id(listed[side.at])) != source->instance))
         side.at++;
-    side.end = side.at;
+    side.first = side.end = side.at;
     while (side.end < count && listed[side.end]->node == source->node_index &&
            pst_object_source(object_id(listed[side.end])) == source->instance)
         side.end++;
@@ -47,22 +48,43 @@ static struct object_record *record_of(const struct side *side)
 
 /* ---- one object ---- */
 
-static const char *linked_path(const struct side *side, const struct object_record *record,
-                               const struct pst_object *object)
+/* The file that a hard link is another name of; else the object itself. */
+static struct object_record *file_of(const struct side *side, struct object_record *record)
 {
-    const struct object_record *first =
-        objects_find(&side->look->objects, record->node, object->linked_object);
-    return first ? object_path(first) : "";
+    struct object_record *first = NULL;
+    if (object_type(record) == PST_OBJECT_HARD_LINK)
+        first = objects_find(&side->look->objects, record->node, object_of(record).linked_object);
+    return first ? first : record;
 }
 
-static bool links_differ(const struct side sides[2], const struct object_record *const records[2],
-                         const struct pst_object objects[2])
+/* Whether a name is one of the file's, or is not there. */
+static bool may_be_name_of(const struct side *side, const char *path,
+                           const struct object_record *file)
 {
+    size_t first = side->first, end = side->end;
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        struct object_record *record = side->look->objects.listed[middle];
+        int order = strcmp(path, object_path(record));
+        if (order == 0)
+            return file_of(side, record) == file;
+        if (order < 0)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    return true;
+}
+
+/* Which of a file's names is its object, and which are links to it, may change by itself. */
+static bool links_differ(const struct side sides[2], struct object_record *const records[2],
+                         struct object_record *const files[2], const struct pst_object objects[2])
+{
+    if (records[0] != files[0] || records[1] != files[1])
+        return !may_be_name_of(&sides[0], object_path(files[1]), files[0]) ||
+               !may_be_name_of(&sides[1], object_path(files[0]), files[1]);
     if (objects[0].type == PST_OBJECT_SYMLINK)
         return strcmp(objects[0].link, objects[1].link) != 0;
-    if (objects[0].type == PST_OBJECT_HARD_LINK)
-        return strcmp(linked_path(&sides[0], records[0], &objects[0]),
-                      linked_path(&sides[1], records[1], &objects[1])) != 0;
     return objects[0].rdev != objects[1].rdev;
 }
 
@@ -94,33 +116,37 @@ static bool attributes_differ(const struct pst_object objects[2])
     }
 }
 
-static uint32_t differences_of(const struct side sides[2], struct object_record *const records[2],
-                               const struct pst_object objects[2])
+/* A hard link is what it is a name of. */
+static uint32_t differences_of(const struct side sides[2], struct object_record *const records[2])
 {
-    const struct object_record *const found[2] = {records[0], records[1]};
+    struct object_record *const files[2] = {file_of(&sides[0], records[0]),
+                                            file_of(&sides[1], records[1])};
+    const struct pst_object objects[2] = {object_of(files[0]), object_of(files[1])};
     const struct pst_object *a = &objects[0], *b = &objects[1];
     uint32_t bits = 0;
     if (a->type != b->type)
         return PST_DIFFERS_TYPE;
     bits |= a->size != b->size ? PST_DIFFERS_SIZE : 0u;
-    bits |= contents_differ(records) ? PST_DIFFERS_CONTENTS : 0u;
+    bits |= contents_differ(files) ? PST_DIFFERS_CONTENTS : 0u;
     bits |= a->mode != b->mode ? PST_DIFFERS_MODE : 0u;
     bits |= a->uid != b->uid || a->gid != b->gid ? PST_DIFFERS_OWNER : 0u;
-    bits |= links_differ(sides, found, objects) ? PST_DIFFERS_LINK : 0u;
+    bits |= links_differ(sides, records, files, objects) ? PST_DIFFERS_LINK : 0u;
     bits |= attributes_differ(objects) ? PST_DIFFERS_ATTRIBUTES : 0u;
-    if (a->type != PST_OBJECT_HARD_LINK &&
-        (a->mtime_sec != b->mtime_sec || a->mtime_nsec != b->mtime_nsec))
+    if (a->mtime_sec != b->mtime_sec || a->mtime_nsec != b->mtime_nsec)
         bits |= PST_DIFFERS_TIME;
     return bits;
 }
 
 /* Marks the records whose contents are to be read. */
-static void choose(struct object_record *const records[2], const struct pst_object objects[2])
+static void choose(const struct side sides[2], struct object_record *const records[2])
 {
+    struct object_record *const files[2] = {file_of(&sides[0], records[0]),
+                                            file_of(&sides[1], records[1])};
+    const struct pst_object objects[2] = {object_of(files[0]), object_of(files[1])};
     bool is_wanted = objects[0].type == objects[1].type && objects[0].size == objects[1].size &&
                      objects[0].size > 0 && (LOOK_CONTENTS_TYPES & 1u << objects[0].type) != 0;
     for (uint32_t i = 0; is_wanted && i < 2; i++)
-        atomic_store(&records[i]->made, true);
+        atomic_store(&files[i]->made, true);
 }
 
 /* which: bits of the sides that have it. */
@@ -135,13 +161,13 @@ static int compare(const struct look_diff *diff, const struct side sides[2], uin
     }
     if (diff->is_choosing) {
         if (which == 3)
-            choose(records, objects);
+            choose(sides, records);
         return 0;
     }
     struct pst_look_change change = {.before = which & 1 ? &objects[0] : NULL,
                                      .after = which & 2 ? &objects[1] : NULL};
     if (which == 3)
-        change.differences = differences_of(sides, records, objects);
+        change.differences = differences_of(sides, records);
     if (which == 3 && change.differences == 0)
         return 0;
     const struct side *side = &sides[which == 1 ? 0 : 1];

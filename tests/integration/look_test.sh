@@ -185,6 +185,36 @@ diffs() {
     [ "$(grep -c '^-' "$memory/out") $(grep -c '^+' "$memory/out")" = "$(find "$t" | wc -l) $(find "$t" | wc -l)" ] || fail 'other sources'
 }
 
+# What changes in a file changes under all its names; that a name comes or goes changes no other.
+diffs_of_names() {
+    local t=$disk/names
+    rm -rf "$disk/diff"
+    mkdir "$t"
+    for name in several single apart; do echo one >"$t/$name"; done
+    ln "$t/several" "$t/z1"
+    ln "$t/several" "$t/a1"
+    ln "$t/apart" "$t/gone"
+    ln "$t/apart" "$t/torn"
+    touch -d 2001-02-03 "$t/"* "$t"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$disk/diff"
+    echo two >"$t/several"
+    ln "$t/single" "$t/a0"
+    ln "$t/single" "$t/z0"
+    rm "$t/gone" "$t/torn"
+    echo one >"$t/torn"
+    touch -d 2001-02-03 "$t/"* "$t"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$disk/diff"
+    # of the two that are no longer one file, the one that was the other's link says so
+    expect_exit 0 "$penstock" diff --from "$disk/diff" 1 2 --content
+    sort "$memory/out" >"$memory/sorted"
+    [ "$(grep -v link "$memory/sorted" | tr '\n' ';')" = '+ a0;+ z0;- gone;M a1  contents;M several  contents;M z1  contents;' ] ||
+        fail "diff of names: $(cat "$memory/out")"
+    grep -qE '^M (apart|torn)  link$' "$memory/sorted" || fail 'names of one file are two, and nothing says so'
+    touch -d 2002-02-03 "$t/several"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$disk/diff"
+    expect_diff 'M a1  mtime;M several  mtime;M z1  mtime;' 2 3
+}
+
 make_backups
 lists
 finds
@@ -194,3 +224,4 @@ sealed
 reads_little
 damage
 diffs
+diffs_of_names
