@@ -182,7 +182,7 @@ static void enter(struct ahead *ahead, struct ahead_dir *dir)
     ahead_wake_a_thread(ahead);
 }
 
-struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *status)
+struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *status, bool is_again)
 {
     pthread_mutex_lock(&ahead->lock);
     struct ahead_dir *dir = ahead_take_dir(ahead);
@@ -190,6 +190,8 @@ struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *st
     dir->fd = fd;
     dir->device = status->st_dev;
     dir->inode = status->st_ino;
+    dir->ctime = status->st_ctim;
+    dir->is_again = is_again;
     enter(ahead, dir);
     pthread_mutex_unlock(&ahead->lock);
     return dir;

@@ -44,12 +44,14 @@ struct ahead_dir {
     int fd;
     dev_t device;
     ino_t inode;
+    struct timespec ctime;       /* when it was opened */
     struct ahead_block *current; /* whose entries the walk is at; NULL: none */
     uint32_t used;               /* the entry in it */
 
     /* ahead.c's, by its lock. */
     enum ahead_state state;
     bool is_dropped; /* the walk does not come to what is left of it */
+    bool is_again;   /* little in it is new: threads look at no entries */
     bool is_ahead;   /* a thread has opened it, and the walk has not come to it */
     uint32_t queued; /* blocks behind the current one, or being read */
     struct ahead_block *first, *last;
@@ -70,9 +72,15 @@ void ahead_close(struct ahead *ahead);
 /* openat2(2), not past symlinks and not out of the directory. A descriptor or -errno. */
 PST_MUST_USE int ahead_open_beneath(int directory, const char *name, int flags);
 
+/* What was just opened is read from its beginning as it is now: on Btrfs, what comes into a
+ * directory after the opening or this is not read. *status: as of before. 0 or -errno. */
+PST_MUST_USE int ahead_look_at_opened(int fd, struct stat *status);
+
 /* The walk enters a directory that it has opened, and reads on where fd stands, which now is the
- * directory's. Not more than AHEAD_OPEN at a time. */
-struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *status);
+ * directory's. is_again: the walk has met most of its entries. Not more than AHEAD_OPEN at a time.
+ */
+struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *status,
+                              bool is_again);
 
 /* The walk enters the current entry of a directory. NULL: it has to open that itself. */
 struct ahead_dir *ahead_enter(struct ahead *ahead, struct ahead_dir *dir);

@@ -243,6 +243,11 @@ static struct ahead_dir *pick(struct ahead *ahead)
     return NULL;
 }
 
+int ahead_look_at_opened(int fd, struct stat *status)
+{
+    return fstat(fd, status) || lseek(fd, 0, SEEK_SET) ? -errno : 0;
+}
+
 /* On the same file system only: others may be the kernel's own. */
 static int open_child(struct ahead_dir *dir)
 {
@@ -250,12 +255,13 @@ static int open_child(struct ahead_dir *dir)
     int fd = ahead_open_beneath(dir->parent->fd, dir->name, DIRECTORY_FLAGS);
     if (fd < 0)
         return fd;
-    if (fstat(fd, &status) || status.st_dev != dir->parent->device) {
+    if (ahead_look_at_opened(fd, &status) || status.st_dev != dir->parent->device) {
         close(fd);
         return -EXDEV;
     }
     dir->device = status.st_dev;
     dir->inode = status.st_ino;
+    dir->ctime = status.st_ctim;
     return fd;
 }
 
@@ -291,10 +297,10 @@ static void read_ahead(struct ahead *ahead, struct ahead_dir *dir)
     pthread_mutex_lock(&ahead->lock);
     if (is_wanted)
         dir->fd = fd;
-    block->is_in_use = result > 0;
+    block->is_in_use = result > 0 && !dir->is_again;
     put_block(ahead, dir, block, result);
     pthread_cond_signal(&ahead->moved);
-    if (result <= 0)
+    if (result <= 0 || dir->is_again)
         return;
     ahead_wake_a_thread(ahead); /* it may be read on */
     pthread_mutex_unlock(&ahead->lock);

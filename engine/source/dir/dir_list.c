@@ -531,7 +531,7 @@ static int walk(struct listing_job *job)
     while (!error && (more = tree_next(&job->tree)) != 0) {
         if (more > 0)
             error = visit(job);
-        else if (*job->tree.path == '\0')
+        else if (*job->tree.path == '\0' && more != -PST_E_CHANGED)
             error = more; /* without its root there is no source */
         else
             error = trouble(job, job->tree.path, "cannot read the directory to its end", more);

@@ -31,7 +31,7 @@ int notes_trouble(struct notes *notes, const char *path, const char *what, int e
         notes->sink->unreadable(notes->sink, path);
     pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
             notes->source->name, what, pst_error_text(error),
-            tree_printable(path, text, sizeof(text)));
+            tree_printable(*path ? path : ".", text, sizeof(text)));
     return 0;
 }
 

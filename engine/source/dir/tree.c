@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -19,6 +20,14 @@
 #include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
+
+/* So often a directory is read, if it changes each time. */
+#define READINGS_MAX 8u
+
+/* Changes closer together than a tick of the kernel's clock, or of the file system's, may leave one
+ * ctime. */
+#define TICK_NS INT64_C(20000000)
+#define COARSE_TICK_NS INT64_C(2000000000)
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
@@ -35,6 +44,21 @@ static void shut(struct tree *tree, struct tree_level *level)
     level->dir = NULL;
 }
 
+static int64_t ns_of(const struct timespec *time)
+{
+    return (int64_t)((uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec);
+}
+
+/* A reading of the level begins. */
+static void begin_reading(struct tree_level *level, const struct ahead_dir *dir)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    int64_t age_ns = ns_of(&now) - ns_of(&dir->ctime);
+    level->ctime = dir->ctime;
+    level->is_recent = age_ns < (dir->ctime.tv_nsec ? TICK_NS : COARSE_TICK_NS);
+}
+
 static void push(struct tree *tree, struct ahead_dir *dir)
 {
     assert(tree->depth < TREE_DEPTH_MAX);
@@ -45,12 +69,16 @@ static void push(struct tree *tree, struct ahead_dir *dir)
         .path_bytes = (uint32_t)tree->path_bytes,
         .device = dir->device,
         .inode = dir->inode,
+        .number = tree->entered++,
+        .seen_before = tree->seen.count,
     };
+    begin_reading(top(tree), dir);
 }
 
 static void pop(struct tree *tree)
 {
     shut(tree, top(tree));
+    seen_forget(&tree->seen, top(tree)->seen_before);
     tree->depth--;
 }
 
@@ -99,14 +127,14 @@ static int push_opened(struct tree *tree, int fd,
     struct stat status;
     if (fd < 0)
         return fd;
-    int error = fstat(fd, &status) ? -errno : 0;
+    int error = ahead_look_at_opened(fd, &status);
     if (!error && check)
         error = check(tree, fd, &status);
     if (error) {
         close(fd);
         return error;
     }
-    push(tree, ahead_begin(tree->ahead, fd, &status));
+    push(tree, ahead_begin(tree->ahead, fd, &status, false));
     return 0;
 }
 
@@ -116,6 +144,10 @@ int tree_open(struct tree *tree, int root_fd, uint32_t ldms)
     tree->depth = 0;
     tree->path_bytes = 0;
     tree->path[0] = '\0';
+    tree->entered = 0;
+    tree->seen = (struct seen_names){0};
+    if (getrandom(&tree->seen.seed, sizeof(tree->seen.seed), 0) < 0)
+        return -errno;
     int error = ahead_open(ldms, &tree->ahead);
     if (error)
         return error;
@@ -131,6 +163,7 @@ void tree_close(struct tree *tree)
     while (tree->depth > 0)
         pop(tree);
     ahead_close(tree->ahead);
+    seen_free(&tree->seen);
 }
 
 static void set_path_to_level(struct tree *tree, const struct tree_level *level)
@@ -156,7 +189,7 @@ static int reopen(struct tree *tree, struct tree_level *level)
     if (error)
         close(fd);
     else
-        level->dir = ahead_begin(tree->ahead, fd, &status);
+        level->dir = ahead_begin(tree->ahead, fd, &status, level->readings > 0);
     return error;
 }
 
@@ -186,19 +219,68 @@ static int set_path_to_entry(struct tree *tree, const struct tree_level *level, 
     return 1;
 }
 
+/* Begins anew with a level whose end was read. 0 or -errno. */
+static int read_again(struct tree *tree, struct tree_level *level)
+{
+    struct stat status;
+    int fd = tree_open_file(tree, level->dir->fd, ".", DIRECTORY_FLAGS);
+    int error = fd < 0 ? fd : ahead_look_at_opened(fd, &status);
+    if (error && fd >= 0)
+        close(fd);
+    if (error)
+        return error;
+    shut(tree, level);
+    level->dir = ahead_begin(tree->ahead, fd, &status, true);
+    level->cookie = 0;
+    begin_reading(level, level->dir);
+    return 0;
+}
+
+/* At the end of a level: 1: it is read again; 0: nothing is missing, as far as can be told; or
+ * -errno. A file that is replaced by a rename, or gets another name, while its directory is read
+ * may be in what was read under neither: where the directory has changed, it is read until it did
+ * not. */
+static int end_level(struct tree *tree, struct tree_level *level)
+{
+    struct stat status;
+    if (fstat(level->dir->fd, &status))
+        return -errno;
+    bool has_changed = ns_of(&status.st_ctim) != ns_of(&level->ctime);
+    level->readings++;
+    if (!has_changed && (level->readings > 1 || !level->is_recent))
+        return 0;
+    if (level->is_blind || level->readings == READINGS_MAX)
+        return has_changed ? -PST_E_CHANGED : 0;
+    int error = read_again(tree, level);
+    return error ? error : 1;
+}
+
+/* Whether the entry was not met before. 1, 0, or -ENOMEM. */
+static int is_new(struct tree *tree, struct tree_level *level)
+{
+    int added = seen_add(&tree->seen, level->number, ahead_name(level->dir));
+    level->is_blind |= added == -EFBIG;
+    return added == -EFBIG ? 1 : added;
+}
+
 int tree_next(struct tree *tree)
 {
     while (tree->depth > 0) {
         struct tree_level *level = top(tree);
         int result = go_on(tree, level);
-        if (result <= 0) {
+        bool is_end = result == 0;
+        if (result > 0)
+            level->cookie = ahead_cookie(level->dir);
+        if (result >= 0)
+            result = is_end ? end_level(tree, level) : is_new(tree, level);
+        if (result > 0 && !is_end)
+            return set_path_to_entry(tree, level, ahead_name(level->dir));
+        if (result < 0)
+            set_path_to_level(tree, level);
+        if (result < 0 || (is_end && result == 0))
             pop(tree);
-            if (result < 0)
-                return result;
-            continue;
-        }
-        level->cookie = ahead_cookie(level->dir);
-        return set_path_to_entry(tree, level, ahead_name(level->dir));
+        if (result < 0)
+            return result;
     }
     return 0;
 }

@@ -18,6 +18,7 @@
 
 #include "engine/base/limits.h"
 #include "engine/source/dir/ahead.h"
+#include "engine/source/dir/seen.h"
 #include "penstock/error.h"
 
 #define TREE_OPEN AHEAD_OPEN
@@ -31,6 +32,13 @@ struct tree_level {
     int64_t cookie; /* where to read on after the last entry that was used */
     dev_t device;
     ino_t inode;
+    /* Whether it is read again when it has been read (tree.c): */
+    struct timespec ctime; /* when this reading began */
+    bool is_recent;        /* a change may have left it as it is */
+    bool is_blind;         /* not all of its names are in seen */
+    uint32_t readings;     /* that have ended */
+    uint64_t number;       /* of the directory, in seen */
+    size_t seen_before;    /* names in seen when it was entered */
 };
 
 struct tree {
@@ -40,6 +48,8 @@ struct tree {
     /* Relative to the root: of the entry, or of the directory that there was trouble with. */
     char path[PST_PATH_BYTES_MAX + TREE_NAME_MAX + 1];
     size_t path_bytes;
+    uint64_t entered; /* directories */
+    struct seen_names seen;
     struct tree_level levels[TREE_DEPTH_MAX];
 };
 

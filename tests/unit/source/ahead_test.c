@@ -88,13 +88,89 @@ int __wrap_statx(int directory, const char *name, int flags, unsigned mask, stru
 ssize_t __real_getdents64(int fd, void *buffer, size_t bytes);
 ssize_t __wrap_getdents64(int fd, void *buffer, size_t bytes);
 
+static const char *hidden; /* a name that is missing in so many readings, which see a change */
+static int hidings;
+static const char *doubled; /* one that is there twice */
+static bool is_restless;    /* at the end of each reading there is a further file */
+static pthread_mutex_t changes = PTHREAD_MUTEX_INITIALIZER;
+static struct timespec now; /* where set: so soon after the last change that none shows */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    if (clock != CLOCK_REALTIME || now.tv_sec == 0)
+        return __real_clock_gettime(clock, time);
+    *time = now;
+    return 0;
+}
+
+/* Where the name's record is in what was read; -1: nowhere. */
+static ssize_t find_record(const char *buffer, ssize_t bytes, const char *name)
+{
+    for (ssize_t at = 0; name && at < bytes;) {
+        const struct dirent64 *record = (const void *)(buffer + at);
+        if (strcmp(record->d_name, name) == 0)
+            return at;
+        at += record->d_reclen;
+    }
+    return -1;
+}
+
+static void make_file_in(int fd, const char *name)
+{
+    CU_ASSERT_EQUAL(close(openat(fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600)), 0);
+}
+
+static ssize_t hide(int fd, char *buffer, ssize_t bytes)
+{
+    ssize_t at = hidings > 0 ? find_record(buffer, bytes, hidden) : -1;
+    if (at < 0)
+        return bytes;
+    const struct dirent64 *record = (const void *)(buffer + at);
+    ssize_t length = record->d_reclen;
+    memmove(buffer + at, buffer + at + length, (size_t)(bytes - at - length));
+    hidings--;
+    if (now.tv_sec == 0) {
+        make_file_in(fd, "passing");
+        CU_ASSERT_EQUAL(unlinkat(fd, "passing", 0), 0);
+    }
+    return bytes - length;
+}
+
+static ssize_t change(int fd, char *buffer, size_t room, ssize_t bytes)
+{
+    static int number;
+    char name[32];
+    bytes = hide(fd, buffer, bytes);
+    ssize_t at = find_record(buffer, bytes, doubled);
+    if (at >= 0) {
+        const struct dirent64 *record = (const void *)(buffer + at);
+        size_t length = record->d_reclen;
+        CU_ASSERT_TRUE_FATAL((size_t)bytes + length <= room);
+        memcpy(buffer + bytes, record, length);
+        bytes += (ssize_t)length;
+    }
+    if (is_restless && bytes == 0) {
+        snprintf(name, sizeof(name), "further-%d", number++);
+        make_file_in(fd, name);
+    }
+    return bytes;
+}
+
 ssize_t __wrap_getdents64(int fd, void *buffer, size_t bytes)
 {
     if (must_fail(CALL_READ, "")) {
         errno = EIO;
         return -1;
     }
-    return __real_getdents64(fd, buffer, bytes);
+    ssize_t read = __real_getdents64(fd, buffer, bytes);
+    pthread_mutex_lock(&changes);
+    if (read >= 0)
+        read = change(fd, buffer, bytes, read);
+    pthread_mutex_unlock(&changes);
+    return read;
 }
 
 /* ---- listings ---- */
@@ -299,7 +375,7 @@ static struct ahead_dir *begin_directory(int fd)
     struct stat status;
     CU_ASSERT_TRUE_FATAL(fd >= 0);
     ASSERT_OK(fstat(fd, &status));
-    return ahead_begin(ahead, fd, &status);
+    return ahead_begin(ahead, fd, &status, false);
 }
 
 static struct ahead_dir *enter_directory(struct ahead_dir *dir)
@@ -464,12 +540,100 @@ static void a_changing_tree_does_no_harm(void)
     ASSERT_OK(pthread_join(thread, NULL));
 }
 
+/* How often a path is in the listing. */
+static uint32_t times_listed(const char *path)
+{
+    uint32_t times = 0;
+    for (uint64_t i = 0; i < collected.count; i++) {
+        const struct pst_fragment_descriptor *fragment = collected.fragments[i];
+        struct pst_object object;
+        size_t offset = 0;
+        for (uint32_t j = 0; j < fragment->entries_count; j++) {
+            ASSERT_OK(pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object));
+            times += strcmp(object.path, path) == 0;
+        }
+    }
+    return times;
+}
+
+static void list_what_changes(uint32_t ldms)
+{
+    begin(ldms);
+    ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
+    check_listing(&collected);
+}
+
+/* A file that is replaced by a rename, as most programs write files, is on some file systems in
+ * no reading of the directory that has begun, and on others in one twice. */
+static void what_a_change_hides_or_doubles_is_listed_once(void)
+{
+    REQUIRE(mkdir("many", 0755) == 0);
+    make_files("many", 500);
+    make_files(".", 10);
+    for (uint32_t ldms = 1; ldms <= LDMS; ldms += LDMS - 1) {
+        for (hidings = 1; hidings <= 3; hidings += 2) {
+            int before = hidings;
+            hidden = "file7";
+            doubled = "file8";
+            list_what_changes(ldms);
+            CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+            CU_ASSERT_EQUAL(hidings, 0);
+            CU_ASSERT_EQUAL(times_listed("many/file7"), 1);
+            CU_ASSERT_EQUAL(times_listed("many/file8"), 1);
+            CU_ASSERT_EQUAL(times_listed("file7"), 1);
+            CU_ASSERT_EQUAL(times_listed("file8"), 1);
+            end();
+            hidden = doubled = NULL;
+            hidings = before;
+        }
+    }
+    hidings = 0;
+}
+
+/* Of two changes within a tick of the clock the second one does not show. */
+static void a_directory_that_has_just_changed_is_read_twice(void)
+{
+    struct stat status;
+    make_files(".", 10);
+    REQUIRE(stat(".", &status) == 0);
+    for (int64_t ms = 10; ms <= 30; ms += 20) {
+        now = status.st_ctim;
+        now.tv_nsec += ms * 1000000;
+        now.tv_sec += now.tv_nsec / 1000000000;
+        now.tv_nsec %= 1000000000;
+        hidden = "file7";
+        hidings = 1;
+        list_what_changes(1);
+        CU_ASSERT_EQUAL(hidings, 0);
+        CU_ASSERT_EQUAL(times_listed("file7"), ms == 10);
+        end();
+    }
+    now.tv_sec = 0;
+}
+
+/* What was there all the time is listed, and that others may be missing is told. */
+static void a_directory_that_never_rests_is_told(void)
+{
+    make_files(".", 10);
+    is_restless = true;
+    list_what_changes(1);
+    is_restless = false;
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 1);
+    CU_ASSERT_EQUAL(times_listed("file7"), 1);
+    end();
+}
+
 static CU_TestInfo tests[] = {
     {"the order is that of the walk alone", the_order_is_that_of_the_walk_alone},
     {"what fails for a thread is tried by the walk", what_fails_for_a_thread_is_tried_by_the_walk},
     {"what a thread hangs at is named", what_a_thread_hangs_at_is_named},
     {"there is a block more than are in use", there_is_a_block_more_than_are_in_use},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
+    {"what a change hides or doubles is listed once",
+     what_a_change_hides_or_doubles_is_listed_once},
+    {"a directory that has just changed is read twice",
+     a_directory_that_has_just_changed_is_read_twice},
+    {"a directory that never rests is told", a_directory_that_never_rests_is_told},
     CU_TEST_INFO_NULL,
 };
 

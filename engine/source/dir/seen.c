@@ -1,0 +1,98 @@
+/* Hashes of names, with their directory's number. Called by tree.c on the source's thread. */
+#include "engine/source/dir/seen.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/format/digest.h"
+
+#define FIRST_SIZE 1024u
+
+/* Never 0. */
+static uint64_t hash_of(const struct seen_names *seen, uint64_t directory, const char *name)
+{
+    uint64_t hash;
+    const struct pst_digest digest =
+        pst_digest_of(name, strlen(name), seen->seed ^ directory * UINT64_C(0x9e3779b97f4a7c15));
+    memcpy(&hash, digest.bytes, sizeof(hash));
+    return hash ? hash : 1;
+}
+
+/* Where the hash is, or the free place where it belongs. */
+static size_t place_of(const struct seen_names *seen, uint64_t hash)
+{
+    size_t at = (size_t)hash & (seen->size - 1);
+    while (seen->table[at] && seen->table[at] != hash)
+        at = (at + 1) & (seen->size - 1);
+    return at;
+}
+
+static int grow_table(struct seen_names *seen)
+{
+    struct seen_names larger = *seen;
+    larger.size = seen->size ? 2 * seen->size : FIRST_SIZE;
+    larger.table = calloc(larger.size, sizeof(*larger.table));
+    if (!larger.table)
+        return -ENOMEM;
+    for (size_t i = 0; i < seen->count; i++)
+        larger.table[place_of(&larger, seen->stack[i])] = seen->stack[i];
+    free(seen->table);
+    *seen = larger;
+    return 0;
+}
+
+static int make_room(struct seen_names *seen)
+{
+    if (seen->count == SEEN_NAMES_MAX)
+        return -EFBIG;
+    if (seen->count == seen->room) {
+        size_t room = seen->room ? 2 * seen->room : FIRST_SIZE;
+        uint64_t *stack = realloc(seen->stack, room * sizeof(*stack));
+        if (!stack)
+            return -ENOMEM;
+        seen->stack = stack;
+        seen->room = room;
+    }
+    return seen->count >= seen->size / 2 ? grow_table(seen) : 0;
+}
+
+int seen_add(struct seen_names *seen, uint64_t directory, const char *name)
+{
+    uint64_t hash = hash_of(seen, directory, name);
+    if (seen->size && seen->table[place_of(seen, hash)])
+        return 0;
+    int error = make_room(seen);
+    if (error)
+        return error;
+    seen->table[place_of(seen, hash)] = hash;
+    seen->stack[seen->count++] = hash;
+    return 1;
+}
+
+/* Those behind the place move up, as far as each may. */
+static void take_out(struct seen_names *seen, uint64_t hash)
+{
+    size_t mask = seen->size - 1, at = place_of(seen, hash);
+    for (size_t next = (at + 1) & mask; seen->table[next]; next = (next + 1) & mask) {
+        size_t home = (size_t)seen->table[next] & mask;
+        if (((next - home) & mask) < ((next - at) & mask))
+            continue;
+        seen->table[at] = seen->table[next];
+        at = next;
+    }
+    seen->table[at] = 0;
+}
+
+void seen_forget(struct seen_names *seen, size_t count)
+{
+    while (seen->count > count)
+        take_out(seen, seen->stack[--seen->count]);
+}
+
+void seen_free(struct seen_names *seen)
+{
+    free(seen->stack);
+    free(seen->table);
+    *seen = (struct seen_names){0};
+}

@@ -1,0 +1,34 @@
+/*
+ * The names that a walk has met in the directories that it is in: a directory that changes while it
+ * is read may give a name twice, or not at all. One thread's.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_SEEN_H
+#define PST_ENGINE_SOURCE_DIR_SEEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "penstock/error.h"
+
+#define SEEN_NAMES_MAX (1u << 21) /* 48 MiB */
+
+/* Zeros, but for the seed, are an empty one. */
+struct seen_names {
+    uint64_t seed;   /* nobody else's: that names collide cannot be brought about */
+    uint64_t *stack; /* hashes of names, in the order in which they came */
+    size_t count;
+    size_t room;
+    uint64_t *table; /* the same by themselves, linear probing; 0: free */
+    size_t size;     /* a power of two */
+};
+
+/* 1: the name, in the directory of this number, is new; 0: it is not; -ENOMEM; -EFBIG: no more can
+ * be kept. */
+PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, const char *name);
+
+/* Forgets all but the first so many. */
+void seen_forget(struct seen_names *seen, size_t count);
+
+void seen_free(struct seen_names *seen);
+
+#endif
