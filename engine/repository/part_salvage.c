@@ -19,7 +19,7 @@ struct salvage {
     uint64_t offset;
     uint64_t number;    /* of the chunk that comes next */
     uint64_t gap_began; /* where the header should be that was not found; 0: none is missing */
-    bool is_all;
+    bool is_all;        /* no number is missing so far */
 };
 
 static bool fits(const struct pst_part_map *part, const struct pst_chunk_header *header)
@@ -78,7 +78,6 @@ static void end_gap(struct salvage *salvage)
     pst_findings_add_damage(salvage->findings, &salvage->part->file, salvage->gap_began, &damage,
                             -PST_E_CORRUPT);
     salvage->gap_began = 0;
-    salvage->is_all = false;
 }
 
 static int take(struct salvage *salvage)
