@@ -308,11 +308,9 @@ void shm_join_pending(struct shm_fabric *fabric, struct shm_pending *pending)
     enum shm_refusal refusal = SHM_REFUSE_MALFORMED;
     if (bytes > 0)
         refusal = shm_check(&message, (uint32_t)bytes);
-    bool is_hello = refusal == SHM_REFUSE_NONE && message.header.type == SHM_HELLO;
-    if (is_hello)
-        refusal = check_candidate(fabric, &message.hello);
-    else if (refusal == SHM_REFUSE_NONE)
-        refusal = SHM_REFUSE_MALFORMED;
+    bool is_hello = bytes > 0 && shm_is_hello(&message, (uint32_t)bytes);
+    if (refusal == SHM_REFUSE_NONE)
+        refusal = is_hello ? check_candidate(fabric, &message.hello) : SHM_REFUSE_MALFORMED;
     if (refusal == SHM_REFUSE_NONE) {
         (void)answer(fabric, &message.hello, pending->socket, fd);
         pending->socket = -1;

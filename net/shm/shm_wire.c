@@ -94,7 +94,7 @@ enum shm_refusal shm_check(union shm_message *message, uint32_t bytes)
     const struct shm_header *header = &message->header;
     if (bytes < sizeof(*header) || header->magic != SHM_MAGIC)
         return SHM_REFUSE_MALFORMED;
-    if (header->version != SHM_VERSION)
+    if (header->version != SHM_VERSION && header->type != SHM_REFUSE)
         return SHM_REFUSE_VERSION;
     switch (header->type) {
     case SHM_HELLO:
@@ -108,6 +108,12 @@ enum shm_refusal shm_check(union shm_message *message, uint32_t bytes)
     default:
         return SHM_REFUSE_MALFORMED;
     }
+}
+
+bool shm_is_hello(const union shm_message *message, uint32_t bytes)
+{
+    return bytes >= SHM_HELLO_FIXED_BYTES && message->header.magic == SHM_MAGIC &&
+           message->header.type == SHM_HELLO;
 }
 
 static bool ring_is_sound(const struct shm_hello *hello)
@@ -151,10 +157,23 @@ const char *shm_refusal_text(enum shm_refusal refusal)
     return refusal < SHM_REFUSALS && texts[refusal] ? texts[refusal] : "unknown reason";
 }
 
+/* What differs of the two versions, in the words of net/quic/quic_wire.c. */
+static void version_words(const struct shm_hello *ours, const struct shm_hello *theirs, char *text)
+{
+    bool is_fabric = theirs->header.version != ours->header.version;
+    (void)snprintf(text, SHM_REASON_BYTES,
+                   "the version of the %s differs: %u at node %u, %u at node %u",
+                   is_fabric ? "fabric" : "protocol",
+                   is_fabric ? ours->header.version : ours->signal_version, ours->node.node,
+                   is_fabric ? theirs->header.version : theirs->signal_version, theirs->node.node);
+}
+
 char *shm_refusal_words(enum shm_refusal refusal, const struct shm_hello *ours,
                         const struct shm_hello *theirs, char *text)
 {
-    if (theirs && refusal == SHM_REFUSE_CLUSTER)
+    if (theirs && refusal == SHM_REFUSE_VERSION)
+        version_words(ours, theirs, text);
+    else if (theirs && refusal == SHM_REFUSE_CLUSTER)
         (void)snprintf(text, SHM_REASON_BYTES,
                        "--cluster or --cluster-id differ: %.20s (%08x) at node %u, %.20s (%08x) at "
                        "node %u",

@@ -11,6 +11,8 @@
 #ifndef PST_NET_SHM_SHM_WIRE_H
 #define PST_NET_SHM_SHM_WIRE_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/fabric.h"
@@ -38,8 +40,8 @@ enum shm_refusal {
     SHM_REFUSALS,
 };
 
-/* Begins every message, in every version: so nodes of different versions can still refuse each
- * other with a reason. */
+/* What no version changes, so that nodes of different versions can still refuse each other and say
+ * why: the header of every message, HELLO up to the node id, and REFUSE with its codes. */
 struct shm_header {
     uint32_t magic;
     uint16_t version;
@@ -71,6 +73,10 @@ union shm_message {
     struct shm_notice notice;
 };
 
+#define SHM_HELLO_FIXED_BYTES 88u
+
+_Static_assert(offsetof(struct shm_hello, signal_version) == 8, "fixed");
+_Static_assert(offsetof(struct shm_hello, node.node) + 4 == SHM_HELLO_FIXED_BYTES, "fixed");
 _Static_assert(sizeof(struct shm_hello) == 184, "no holes");
 _Static_assert(sizeof(struct shm_notice) == 140, "no holes");
 
@@ -88,14 +94,19 @@ void shm_send_bare(int socket, enum shm_message_type type);
 /* Whether a message of so many bytes is well formed. Terminates its texts. */
 enum shm_refusal shm_check(union shm_message *message, uint32_t bytes);
 
+/* Whether such a message is a HELLO of which the fixed fields can be read, be it of another
+ * version.
+ */
+bool shm_is_hello(const union shm_message *message, uint32_t bytes);
+
 /* Whether theirs matches ours: the versions, the cluster and the kind of memory are the same, and
  * the numbers are possible. */
 enum shm_refusal shm_check_hello(const struct shm_hello *ours, const struct shm_hello *theirs);
 
 const char *shm_refusal_text(enum shm_refusal refusal);
 
-/* The same for both ends, with both values where two HELLOs differ; theirs: NULL if there was none.
- * text: SHM_REASON_BYTES; returned. */
+/* The same for both ends, with both values where two HELLOs differ; theirs: NULL if there was none;
+ * of another version only what is fixed is read. text: SHM_REASON_BYTES; returned. */
 char *shm_refusal_words(enum shm_refusal refusal, const struct shm_hello *ours,
                         const struct shm_hello *theirs, char *text);
 

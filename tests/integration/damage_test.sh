@@ -196,14 +196,14 @@ newer() {
     local node=$disk/bad/BACKUP-1/BACKUP-1.1.manifest cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest
     fresh
     rewrite "$cluster" 's/,"incompatible":0/,"incompatible":4/'
-    rejected 'BACKUP-1.cluster.manifest.*written by a newer, incompatible Penstock'
+    rejected 'BACKUP-1.cluster.manifest.*written by a newer, incompatible Penstock: use that version, or a later one'
     expect_exit 0 "$penstock" list --from "$disk/bad"
     expect_output '^ +1 +newer' '^ +2 +complete'
     # Of another node's manifest only the cluster manifest tells.
     fresh
     rewrite "$node" 's/,"incompatible":0/,"incompatible":4/'
     rewrite "$cluster" "s/\"digest\":\"[^\"]*\"/\"digest\":\"$("$digest" <"$node")\"/"
-    rejected 'BACKUP-1.1.manifest.*written by a newer, incompatible Penstock'
+    rejected 'BACKUP-1.1.manifest.*written by a newer, incompatible Penstock: use that version, or a later one'
     # What a newer one added compatibly is no obstacle to reading.
     fresh
     rewrite "$cluster" 's/"compatible":0/"compatible":1/; s/"read_only_compatible":0/"read_only_compatible":2/'

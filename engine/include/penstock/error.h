@@ -56,7 +56,8 @@
     X(PST_E_NUMBER_EXISTS, 1350, PST_FINAL, "a backup of that number exists")                      \
     X(PST_E_CORRUPT, 1360, PST_FINAL, "damaged: contents and checksum differ")                     \
     X(PST_E_NOT_BACKUP, 1361, PST_FINAL, "not a Penstock file")                                    \
-    X(PST_E_NEWER, 1362, PST_FINAL, "written by a newer, incompatible Penstock")                   \
+    X(PST_E_NEWER, 1362, PST_FINAL,                                                                \
+      "written by a newer, incompatible Penstock: use that version, or a later one")               \
     X(PST_E_TRUNCATED, 1363, PST_FINAL, "shorter than it says")                                    \
     X(PST_E_INCOMPLETE, 1364, PST_FINAL, "the backup was never completed")                         \
     X(PST_E_NO_BACKUP, 1365, PST_FINAL, "no such backup")                                          \

@@ -68,9 +68,44 @@ static void a_message_has_its_length(void)
     CU_ASSERT_EQUAL(check(99, sizeof(struct shm_header)), SHM_REFUSE_MALFORMED);
 }
 
+/* REFUSE is read, and the fixed part of a HELLO; nothing else. */
+static void another_version_can_be_refused_and_refuse(void)
+{
+    union shm_message message = {.hello = hello(2)};
+    message.header.version++;
+    CU_ASSERT_EQUAL(shm_check(&message, sizeof(struct shm_hello)), SHM_REFUSE_VERSION);
+    CU_ASSERT_TRUE(shm_is_hello(&message, SHM_HELLO_FIXED_BYTES));
+    CU_ASSERT_FALSE(shm_is_hello(&message, SHM_HELLO_FIXED_BYTES - 1));
+    message.header.type = SHM_REFUSE;
+    CU_ASSERT_EQUAL(shm_check(&message, sizeof(struct shm_notice)), SHM_REFUSE_NONE);
+    CU_ASSERT_EQUAL(shm_check(&message, sizeof(struct shm_notice) - 1), SHM_REFUSE_MALFORMED);
+    CU_ASSERT_FALSE(shm_is_hello(&message, sizeof(message)));
+    message.header.type = SHM_BYE;
+    CU_ASSERT_EQUAL(shm_check(&message, sizeof(struct shm_notice)), SHM_REFUSE_VERSION);
+}
+
+static void both_versions_are_named(void)
+{
+    char text[SHM_REASON_BYTES];
+    struct shm_hello ours = hello(1), theirs = hello(2);
+    ours.signal_version = 3;
+    theirs.signal_version = UINT32_MAX;
+    CU_ASSERT_STRING_EQUAL(
+        shm_refusal_words(SHM_REFUSE_VERSION, &ours, &theirs, text),
+        "the version of the protocol differs: 3 at node 1, 4294967295 at node 2");
+    ours.header.version = 8;
+    theirs.header.version = UINT16_MAX;
+    CU_ASSERT_STRING_EQUAL(shm_refusal_words(SHM_REFUSE_VERSION, &ours, &theirs, text),
+                           "the version of the fabric differs: 8 at node 1, 65535 at node 2");
+    CU_ASSERT_STRING_EQUAL(shm_refusal_words(SHM_REFUSE_VERSION, &ours, NULL, text),
+                           "it is another version of Penstock");
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"another version can be refused, and refuse", another_version_can_be_refused_and_refuse},
+        {"both versions are named", both_versions_are_named},
         {"a HELLO is refused for what is wrong", a_hello_is_refused_for_what_is_wrong},
         {"a message has its length", a_message_has_its_length},
         CU_TEST_INFO_NULL,
