@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-int pst_directory_above(const char *path, char *parent)
+int pst_new_directory(const char *path, char *parent)
 {
     char copy[PATH_MAX];
     if (strlen(path) >= sizeof(copy))
@@ -18,10 +18,10 @@ int pst_directory_above(const char *path, char *parent)
     return 0;
 }
 
-int pst_parent_may_take(const char *path)
+int pst_new_is_possible(const char *path)
 {
     char parent[PATH_MAX];
-    int error = pst_directory_above(path, parent);
+    int error = pst_new_directory(path, parent);
     if (error)
         return error;
     return faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;

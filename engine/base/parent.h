@@ -7,10 +7,10 @@
 #include "penstock/error.h"
 
 /* The directory of path, by its text alone. parent: PATH_MAX. -ENAMETOOLONG. */
-PST_MUST_USE int pst_directory_above(const char *path, char *parent);
+PST_MUST_USE int pst_new_directory(const char *path, char *parent);
 
 /* Whether something could be made at path: its directory is there, and the process may write into
  * it. -errno. */
-PST_MUST_USE int pst_parent_may_take(const char *path);
+PST_MUST_USE int pst_new_is_possible(const char *path);
 
 #endif

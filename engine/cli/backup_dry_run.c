@@ -33,7 +33,7 @@ static int read_free_bytes(const char *to, uint64_t *bytes)
     int error = statvfs(to, &status) == 0 ? 0 : -errno;
     if (error == -ENOENT) {
         char parent[PATH_MAX];
-        error = pst_directory_above(to, parent);
+        error = pst_new_directory(to, parent);
         if (!error)
             error = statvfs(parent, &status) == 0 ? 0 : -errno;
     }

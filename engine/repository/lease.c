@@ -61,7 +61,7 @@ int pst_repository_lease_probe(const char *path, char *message)
     int error = probe(path);
     if (error == -ENOENT) {
         format = CANNOT_BE_MADE;
-        error = pst_parent_may_take(path);
+        error = pst_new_is_possible(path);
     }
     if (error)
         (void)snprintf(message, PST_MESSAGE_BYTES, format, path, pst_error_text(error));

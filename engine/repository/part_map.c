@@ -256,7 +256,7 @@ static bool look_at_trailer(struct look *look)
     return true;
 }
 
-int part_add_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
+static int add_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
 {
     if ((part->links_count & (part->links_count - 1)) == 0) {
         size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
@@ -410,7 +410,7 @@ static int look_at_indexes(struct look *look)
             warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
-        error = part_add_link(look->part, &link, view.entries_count);
+        error = add_link(look->part, &link, view.entries_count);
         if (error)
             return error;
         *look->checked_bytes += link.file_bytes;
@@ -427,6 +427,19 @@ static bool is_open(const struct look *look)
 {
     const struct pst_data_key *key = look->part->key;
     return !key || (key->secret && look->header_is_whole);
+}
+
+/* In place of the links to the INDEX chunks there is one to all that was found. */
+static int salvage(struct look *look, struct pst_reader *reader, void *buffer,
+                   struct pst_findings *findings)
+{
+    const struct pst_index_link none = {0};
+    struct pst_part_map *part = look->part;
+    int error = part_salvage(part, reader, &look->file, &look->at, buffer, findings);
+    part->links_count = 0;
+    if (error || part->salvaged_count == 0)
+        return error;
+    return add_link(part, &none, part->salvaged_count);
 }
 
 static int look_behind_header(struct look *look)
@@ -472,7 +485,7 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
     if (has_size)
         error = look_behind_header(&look);
     if (!error && part->salvages && !part->is_mapped && is_open(&look))
-        error = part_salvage(part, reader, &look.file, &look.at, buffer, findings);
+        error = salvage(&look, reader, buffer, findings);
     pst_reader_close_file(reader, &look.file);
     return error;
 }

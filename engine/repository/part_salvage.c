@@ -129,9 +129,5 @@ int part_salvage(struct pst_part_map *part, struct pst_reader *reader, struct ps
     end_gap(&salvage);
     part->is_mapped =
         salvage.is_all && salvage.offset == wanted && salvage.number == part->sums.chunks;
-    part->links_count = 0;
-    if (error || part->salvaged_count == 0)
-        return error;
-    const struct pst_index_link none = {0};
-    return part_add_link(part, &none, part->salvaged_count);
+    return error;
 }

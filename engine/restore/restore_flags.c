@@ -1,6 +1,5 @@
 /* The last pass, when the target has its name: the flags by which files and directories cannot be
- * changed any more. What they are of is noted when it gets its other metadata, on the crew's
- * threads; they are set on the thread of restore.c, which calls that. */
+ * changed any more. Called by restore.c on its thread. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -12,31 +11,6 @@
 #include "engine/restore/restore_object.h"
 #include "engine/restore/restore_passes.h"
 #include "io/inode.h"
-
-/* What was made for an object that has such flags. */
-struct restore_flagged {
-    struct restore_flagged *next;
-    const struct object_record *record;
-    dev_t device;
-    ino_t inode;
-};
-
-int restore_note_flags(struct restore_run *run, const struct object_record *record,
-                       const struct stat *status)
-{
-    const struct pst_object object = object_of(record);
-    bool takes_them = S_ISREG(status->st_mode) || S_ISDIR(status->st_mode);
-    if (!takes_them || !pst_object_inode_flags(&object) || run->options->no_owner)
-        return 0;
-    pthread_mutex_lock(&run->objects.mutex);
-    struct restore_flagged *flagged = objects_take_memory(&run->objects, sizeof(*flagged));
-    if (flagged) {
-        *flagged = (struct restore_flagged){run->flagged, record, status->st_dev, status->st_ino};
-        run->flagged = flagged;
-    }
-    pthread_mutex_unlock(&run->objects.mutex);
-    return flagged ? 0 : -ENOMEM;
-}
 
 /* Of an object there may be copies, made after it for want of links, which have other names. */
 static bool is_copy(const struct restore_flagged *flagged)

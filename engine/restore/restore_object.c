@@ -16,6 +16,7 @@
 
 #include "engine/base/activity.h"
 #include "engine/base/log.h"
+#include "engine/format/file_attributes.h"
 #include "engine/restore/lmdb_lock.h"
 #include "engine/restore/restore_attributes.h"
 #include "io/inode.h"
@@ -162,6 +163,24 @@ static int set_owner(struct restore_run *run, int fd, const struct object_record
     return fstat(fd, status) < 0 ? -errno : 0;
 }
 
+/* Which inode it is that restore_set_flags() gives the object's flags to. */
+static int note_flags(struct restore_run *run, const struct object_record *record,
+                      const struct stat *status)
+{
+    const struct pst_object object = object_of(record);
+    bool takes_them = S_ISREG(status->st_mode) || S_ISDIR(status->st_mode);
+    if (!takes_them || !pst_object_inode_flags(&object) || run->options->no_owner)
+        return 0;
+    pthread_mutex_lock(&run->objects.mutex);
+    struct restore_flagged *flagged = objects_take_memory(&run->objects, sizeof(*flagged));
+    if (flagged) {
+        *flagged = (struct restore_flagged){run->flagged, record, status->st_dev, status->st_ino};
+        run->flagged = flagged;
+    }
+    pthread_mutex_unlock(&run->objects.mutex);
+    return flagged ? 0 : -ENOMEM;
+}
+
 /* Owner before what chown(2) clears: file capabilities and the set-user-ID bits; and mode after the
  * ACL, which changes it. fd may be an O_PATH. */
 static int set_metadata(struct restore_run *run, int fd, const struct object_record *record,
@@ -172,7 +191,7 @@ static int set_metadata(struct restore_run *run, int fd, const struct object_rec
     mode_t withheld;
     int error = set_owner(run, fd, record, object, &status);
     if (!error)
-        error = restore_note_flags(run, record, &status);
+        error = note_flags(run, record, &status);
     if (error)
         return error;
     error = restore_set_xattrs(run, fd, record, object, &status, &withheld);

@@ -4,7 +4,6 @@
 #ifndef PST_ENGINE_RESTORE_RESTORE_OBJECT_H
 #define PST_ENGINE_RESTORE_RESTORE_OBJECT_H
 
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "engine/restore/restore_run.h"
@@ -72,10 +71,6 @@ PST_MUST_USE int restore_finish_open(struct restore_run *run, int fd,
 /* The same for a symlink, device, FIFO or socket that has just been made. */
 PST_MUST_USE int restore_finish_node(struct restore_run *run, int parent_fd, const char *name,
                                      const struct object_record *record);
-
-/* Notes which inode it is that restore_set_flags gives the object's flags to. 0 or -ENOMEM. */
-PST_MUST_USE int restore_note_flags(struct restore_run *run, const struct object_record *record,
-                                    const struct stat *status);
 
 /* A file that is not whole becomes NAME.damaged. 0, or what ends the restore. */
 PST_MUST_USE int restore_set_aside(struct restore_run *run, struct pst_parent *parent,

@@ -13,11 +13,18 @@
 #include "io/beneath.h"
 
 struct restore_worker;
-struct restore_flagged;
 struct restore_flush;
 struct restore_ids;
 struct lost_range;
 struct selecting;
+
+/* What was made for an object that is to be immutable or append-only. */
+struct restore_flagged {
+    struct restore_flagged *next;
+    const struct object_record *record;
+    dev_t device;
+    ino_t inode;
+};
 
 struct restore_run {
     /* The caller's, unchanged while it runs. */
@@ -66,7 +73,7 @@ struct restore_run {
     int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
     struct restore_worker *workers;  /* restore_data.c: one for each worker of the crew */
     struct row_map *row_map;         /* restore_rows.c: being filled */
-    struct restore_flagged *flagged; /* restore_flags.c; under objects.mutex */
+    struct restore_flagged *flagged; /* under objects.mutex */
 
     uint64_t looked_bytes;              /* read while the parts were looked through */
     uint64_t read_bytes;                /* by readings that have ended */

@@ -222,7 +222,7 @@ int control_listen_check(const char *path, char *message)
     if (error)
         return error;
     error =
-        lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode) ? -EEXIST : pst_parent_may_take(path);
+        lstat(path, &found) == 0 && !S_ISSOCK(found.st_mode) ? -EEXIST : pst_new_is_possible(path);
     return error ? fail(message, error, path, "cannot create the socket") : 0;
 }
 
