@@ -19,7 +19,8 @@
     X(NODE_JOINED, "bb37bf2c95a2a123c0c59db7f9aa62d4")                                             \
     X(NODE_LOST, "c5746a1776c2519b1ce59b6e81cc3f4a")                                               \
     X(NODE_HUNG, "8df030764b511ffc83fa4dfd4a6d755d")                                               \
-    X(THREAD_STALLED, "10f4d74123c42c30e8540eab0c13cbf2")
+    X(THREAD_STALLED, "10f4d74123c42c30e8540eab0c13cbf2")                                          \
+    X(LEFT_FROZEN, "7c65f87a4da949049eab838956181234")
 
 enum pst_alert_kind {
     PST_ALERT_NONE,

@@ -118,6 +118,7 @@ struct session {
     bool aborted;       /* the node was asked to abort */
     bool is_unverified; /* the node knows nothing of --verify */
     char uid[17];       /* first 8 bytes; "": not started */
+    char frozen[512];   /* the sources that are left so, and their nodes; as many as have room */
 };
 
 static int parse_wait(const char *text, enum wait *wait)
@@ -196,6 +197,20 @@ static enum cli_exit partial(struct session *session, const json_t *missing)
                     count == 1 ? "is" : "are");
 }
 
+/* Before the last message. */
+static void note_left_frozen(struct session *session, json_t *message)
+{
+    size_t used = strlen(session->frozen);
+    const char *source = json_string_value(json_object_get(message, "source"));
+    (void)snprintf(session->frozen + used, sizeof(session->frozen) - used, "%s%s at node %lld",
+                   used > 0 ? ", " : "", source ? source : "",
+                   (long long)number_of(message, "node"));
+    if (cli_argument_json(session->arguments)) {
+        int error = cli_json_record(stdout, "left_frozen", json_incref(message));
+        (void)error; /* the last record says it again */
+    }
+}
+
 /* Each of them: what a backup that was made lacks, and, last, what it has left behind. */
 static enum cli_exit say_gaps(struct session *session, const json_t *message)
 {
@@ -220,9 +235,10 @@ static enum cli_exit say_gaps(struct session *session, const json_t *message)
     if (left_frozen > 0)
         code = cli_fail(session->arguments, CLI_EXIT_PARTIAL,
                         "the backup is %s what the freeze of %s did, now or for an earlier backup "
-                        "that failed, could not be undone and may still be in place: the logs of "
-                        "the nodes say where, and why",
-                        is, cli_value_count_text(left_frozen, "source", text));
+                        "that failed, could not be undone and may still be in place%s%s; the logs "
+                        "of the nodes say why",
+                        is, cli_value_count_text(left_frozen, "source", text),
+                        session->frozen[0] ? ": " : "", session->frozen);
     return code;
 }
 
@@ -302,6 +318,11 @@ static enum cli_exit ended(struct session *session, json_t *message, bool is_com
     enum cli_exit code = is_complete ? completed(session, message) : CLI_EXIT_FAILED;
     if (session->is_unverified && (is_complete || error == PST_E_CLIENT_ABORT))
         return unverified(session, is_complete);
+    if (!is_complete && session->frozen[0])
+        pst_log(PST_LOG_WARNING,
+                "what a freeze did could not be undone and may still be in place: %s; the logs of "
+                "the nodes say why",
+                session->frozen);
     return is_complete ? code : refused(session->arguments, message);
 }
 
@@ -310,6 +331,10 @@ static bool take(struct session *session, json_t *message, enum cli_exit *code)
 {
     if (is_type(message, "progress")) {
         show_progress(session, message);
+        return false;
+    }
+    if (is_type(message, "left_frozen")) {
+        note_left_frozen(session, message);
         return false;
     }
     if (is_type(message, "started")) {

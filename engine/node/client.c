@@ -35,11 +35,12 @@ void pst_client_heard_failure(struct pst_node *node, const struct pst_signal *or
 }
 
 /* PST_CLIENT_TEXTS: there is none. */
-static uint32_t find_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where)
+static uint32_t find_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where,
+                          uint32_t kind)
 {
     uint32_t i = 0;
-    while (i < PST_CLIENT_TEXTS &&
-           (texts->texts[i].backup != backup || texts->texts[i].where != where))
+    while (i < PST_CLIENT_TEXTS && (texts->texts[i].backup != backup ||
+                                    texts->texts[i].where != where || texts->texts[i].kind != kind))
         i++;
     return i;
 }
@@ -47,15 +48,17 @@ static uint32_t find_text(const struct pst_client_texts *texts, uint64_t backup,
 const char *pst_client_take_text(struct pst_client_texts *texts, const struct pst_signal *signal)
 {
     const struct pst_source_text *piece = &signal->payload.source_text;
-    uint32_t i = find_text(texts, signal->backup, piece->where);
+    uint32_t i = find_text(texts, signal->backup, piece->where, piece->kind);
     struct pst_client_text *text = i < PST_CLIENT_TEXTS ? &texts->texts[i] : NULL;
     if (signal->backup == 0 || pst_ref_node(piece->where) != pst_ref_node(signal->sender_ref) ||
-        piece->bytes == 0 || piece->bytes > PST_SOURCE_SAYS_BYTES_MAX)
+        piece->bytes == 0 || piece->bytes > PST_SOURCE_SAYS_BYTES_MAX ||
+        piece->kind > PST_TEXT_LEFT_FROZEN)
         return NULL;
     if (piece->offset == 0) {
         if (!text)
             text = &texts->texts[texts->next++ % PST_CLIENT_TEXTS];
-        *text = (struct pst_client_text){.backup = signal->backup, .where = piece->where};
+        *text = (struct pst_client_text){
+            .backup = signal->backup, .where = piece->where, .kind = piece->kind};
     }
     if (!text || text->is_whole || piece->offset != text->bytes || piece->offset >= piece->bytes)
         return NULL;
@@ -72,7 +75,7 @@ const char *pst_client_take_text(struct pst_client_texts *texts, const struct ps
 
 const char *pst_client_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where)
 {
-    uint32_t i = find_text(texts, backup, where);
+    uint32_t i = find_text(texts, backup, where, PST_TEXT_FAILURE);
     return i < PST_CLIENT_TEXTS && texts->texts[i].is_whole ? texts->texts[i].text : "";
 }
 

@@ -16,11 +16,12 @@ PST_MUST_USE bool pst_client_may_sleep(struct pst_node *node);
 /* Awake, whether it slept or not: up to PST_CHANNEL_BURST signals. */
 uint32_t pst_client_take(struct pst_node *node, struct pst_signal *signals);
 
-/* What sources of any node said of their failures, the last few of them. */
-#define PST_CLIENT_TEXTS 4u
+/* The texts of sources of any node, the last few of them. */
+#define PST_CLIENT_TEXTS 16u
 struct pst_client_text {
     uint64_t backup; /* first 8 bytes of its uid; 0: free */
     pst_ref where;
+    enum pst_source_text_kind kind;
     uint32_t bytes; /* of it that came */
     bool is_whole;  /* and can be shown */
     char text[PST_SOURCE_SAYS_BYTES_MAX + 1];
@@ -34,7 +35,7 @@ struct pst_client_texts {
  * to be shown, if that was the last piece of it; else NULL. */
 const char *pst_client_take_text(struct pst_client_texts *texts, const struct pst_signal *signal);
 
-/* "": it is not known that the source at where said something of that backup. */
+/* "": it is not known that the source at where has failed in that backup, and said something. */
 const char *pst_client_text(const struct pst_client_texts *texts, uint64_t backup, pst_ref where);
 
 /* To be called with each NODE_FAILED_ORD taken, when nothing more is asked of that node. */

@@ -97,14 +97,15 @@ static struct pst_signal answer_to(const struct pst_source_thread *thread,
 
 /* To the clients of all nodes, one of which asked for the backup. */
 static void send_text(struct pst_source_thread *thread, const struct pst_signal *request,
-                      const char *text, uint32_t bytes)
+                      enum pst_source_text_kind kind, const char *text, uint32_t bytes)
 {
     struct pst_signal signal = answer_to(thread, request, PST_SOURCE_TEXT_REP);
     struct pst_source_text *piece = &signal.payload.source_text;
     signal.sequence = 0;
     signal.receiver_ref = pst_ref_make(thread->worker.node->config.node, PST_BLOCK_CLIENT, 0);
     piece->where = self_ref(thread);
-    piece->bytes = bytes;
+    piece->bytes = (uint16_t)bytes;
+    piece->kind = (uint16_t)kind;
     for (; piece->offset < bytes; piece->offset += sizeof(piece->text)) {
         uint32_t left = bytes - piece->offset;
         memset(piece->text, 0, sizeof(piece->text));
@@ -126,7 +127,15 @@ static void report_error(struct pst_source_thread *thread, const struct pst_sign
             thread->source->name, pst_gsn_name(request->gsn), pst_error_text(error),
             text_bytes > 0 ? ": " : "", text_bytes, text);
     assert(used > 0 && (size_t)used < sizeof(says));
-    send_text(thread, request, says, (uint32_t)used);
+    send_text(thread, request, PST_TEXT_FAILURE, says, (uint32_t)used);
+}
+
+/* Also where the backup has failed, or fails by this. */
+static void report_left_frozen(struct pst_source_thread *thread, const struct pst_signal *request)
+{
+    const char *name = thread->source->name;
+    if (request->gsn == PST_SOURCE_RELEASE_REQ && pst_source_is_left_frozen(thread->source))
+        send_text(thread, request, PST_TEXT_LEFT_FROZEN, name, (uint32_t)strlen(name));
 }
 
 /* error: negative, or 0 for the CONF. */
@@ -134,6 +143,7 @@ static void answer(struct pst_source_thread *thread, const struct pst_signal *re
 {
     uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     struct pst_signal signal = answer_to(thread, request, gsn);
+    report_left_frozen(thread, request);
     if (error) {
         if (error != -ECANCELED)
             report_error(thread, request, error);

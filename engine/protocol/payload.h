@@ -259,12 +259,19 @@ struct pst_blob_data {
 #define PST_SOURCE_TEXT_PIECE_BYTES 64u
 #define PST_SOURCE_SAYS_BYTES_MAX 324u /* a name, ": ", and PST_SOURCE_TEXT_BYTES */
 
-/* A piece of what a source says of its failure, for people: before the REF, in order. */
+enum pst_source_text_kind {
+    PST_TEXT_FAILURE,     /* what it says of its failure, before the REF */
+    PST_TEXT_LEFT_FROZEN, /* its name: it is released, and what its freeze did could not be undone
+                           */
+};
+
+/* A piece of a text of a source, for people, in order. */
 struct pst_source_text {
     pst_ref master_ref;
     pst_ref where;   /* the source */
     uint32_t offset; /* of the piece */
-    uint32_t bytes;  /* of the whole, 1 … PST_SOURCE_SAYS_BYTES_MAX */
+    uint16_t bytes;  /* of the whole, 1 … PST_SOURCE_SAYS_BYTES_MAX */
+    uint16_t kind;   /* enum pst_source_text_kind */
     uint8_t text[PST_SOURCE_TEXT_PIECE_BYTES];
 };
 

@@ -128,6 +128,13 @@ int control_tell_followers(struct control *control, int limit_ms)
     return limit_ms >= 0 && limit_ms < look_ms ? limit_ms : look_ms;
 }
 
+void control_tell_left_frozen(struct control *control, uint32_t node, const char *source)
+{
+    PST_CHECK_THREAD(&control->owner);
+    tell(control, "left_frozen",
+         json_pack("{s:I, s:s}", "node", (json_int_t)node, "source", source));
+}
+
 void control_tell_stop(struct control *control)
 {
     tell(control, "stopping", json_object());

@@ -116,9 +116,23 @@ bool control_end_backup(struct control *control)
 
 /* ---- what the master reports ---- */
 
+/* Before the last message of the backup. */
+static void send_left_frozen(struct control *control, const struct control_job *job)
+{
+    for (uint32_t i = 0; i < PST_CLIENT_TEXTS; i++) {
+        const struct pst_client_text *text = &control->texts.texts[i];
+        if (text->backup == job->backup && text->is_whole && text->kind == PST_TEXT_LEFT_FROZEN)
+            control_send(control, job->client,
+                         json_pack("{s:s, s:I, s:s}", "message_type", "left_frozen", "node",
+                                   (json_int_t)pst_ref_node(text->where), "source", text->text),
+                         false);
+    }
+}
+
 static void end_job(struct control *control, struct control_job *job, uint32_t error)
 {
     struct control_last *last = &control->last;
+    send_left_frozen(control, job);
     last->number = job->request.number;
     last->error = error;
     memcpy(last->uid, job->request.uid, sizeof(last->uid));
@@ -285,8 +299,16 @@ static void on_text(struct control *control, const struct pst_signal *signal)
     char place[64];
     const char *text = pst_client_take_text(&control->texts, signal);
     pst_ref where = signal->payload.source_text.where;
-    if (text && pst_ref_node(where) != control->config->node)
-        pst_log(PST_LOG_WARNING, "%s: %s", pst_ref_text(where, place, sizeof(place)), text);
+    bool is_left_frozen = signal->payload.source_text.kind == PST_TEXT_LEFT_FROZEN;
+    if (!text)
+        return;
+    if (is_left_frozen)
+        control_tell_left_frozen(control, pst_ref_node(where), text);
+    if (pst_ref_node(where) != control->config->node)
+        pst_log(PST_LOG_WARNING, "%s: %s%s", pst_ref_text(where, place, sizeof(place)), text,
+                is_left_frozen ? ": what its freeze did could not be undone, and may still be in "
+                                 "place: that node's log says why"
+                               : "");
 }
 
 void control_on_job_signal(struct control *control, const struct pst_signal *signal)

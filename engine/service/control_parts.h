@@ -171,6 +171,7 @@ int control_tell_followers(struct control *control, int limit_ms);
 void control_look(struct control *control, const struct pst_node_status *status);
 
 /* The node stops. */
+void control_tell_left_frozen(struct control *control, uint32_t node, const char *source);
 void control_tell_stop(struct control *control);
 
 /* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */

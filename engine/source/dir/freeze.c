@@ -36,8 +36,10 @@ void freeze_fail(struct freeze *freeze, const char *format, ...)
 
 static void report_thaw(struct freeze *freeze, const char *why)
 {
+    const struct pst_alert alert = {.kind = PST_ALERT_LEFT_FROZEN};
     freeze->source->is_left_frozen = true;
-    pst_log(PST_LOG_ERROR, "source %s: " FREEZE_THAW_FAILED "%s", freeze->source->name, why);
+    pst_log_alert(PST_LOG_ERROR, &alert, "source %s: " FREEZE_THAW_FAILED "%s",
+                  freeze->source->name, why);
 }
 
 static void report_freeze(struct freeze *freeze, const struct freeze_answer *answer, int error)

@@ -65,6 +65,12 @@ for node in 1 2; do
     start_node "$node"
 done
 wait_until both_live
+"$penstock" events --node "$memory/1.socket" >"$memory/events" 2>"$memory/events.log" &
+follower=$!
+heard() { # FILTER: an event passes it
+    jq -es "any(.[]; $1)" "$memory/events"
+}
+wait_until heard '.event == "following"'
 
 # both are frozen before either is thawed, however long one takes; then it is said what was read
 echo 'sleep 0.2' >"$memory/do2"
@@ -96,7 +102,12 @@ for stuck in 2 '1 2' ''; do
     for node in 1 2; do calls "$node" 'freeze thaw'; done
     count=$(wc -w <<<"$stuck")
     expect_json "any(.message_type == \"summary\" and .left_frozen == $count)"
-    if [ "$status" = 3 ]; then expect_json '.[-1].message | test("what the freeze of .* could not be undone")'; fi
+    named=$(jq -c '[splits(" +") | select(. != "") | [tonumber, "tree\(.)"]]' <<<"\"$stuck\"")
+    expect_json "[.[] | select(.message_type == \"left_frozen\") | [.node, .source]] | sort == $named"
+    for node in $stuck; do
+        expect_json ".[-1].message | test(\"what the freeze of .* could not be undone and may still be in place: .*tree$node at node $node\")"
+        wait_until heard ".event == \"left_frozen\" and .node == $node and .source == \"tree$node\""
+    done
     rm -f "$memory/stuck1" "$memory/stuck2"
 done
 grep -q 'error: source tree2: --thaw-command has failed' "$memory/node2.log" || fail_with_logs 'node 2 does not say that it stays frozen'
@@ -108,6 +119,22 @@ calls 2 'freeze thaw'
 if [ -e "$memory/calls1" ]; then calls 1 'freeze thaw'; fi
 expect_json '.[-1].message | test("a command that was to freeze or thaw a source has failed: tree2: --freeze-command has failed: .*exit code 5")'
 grep -q 'error: source tree2: --freeze-command has failed: .*exit code 5' "$memory/node2.log" || fail_with_logs 'node 2 does not say why'
+
+# one fails after the other is frozen, which stays so: whichever node was asked, its client names that
+touch "$memory/stuck1"
+echo 'sleep 0.2; exit 5' >"$memory/do2"
+for node in 1 2; do
+    expect_exit 1 "$penstock" backup --node "$memory/$node.socket" --json
+    expect_json 'any(.message_type == "left_frozen" and .node == 1 and .source == "tree1")
+        and any(.message_type == "warning" and (.message | test("could not be undone and may still be in place: tree1 at node 1; the logs")))
+        and (.[-1].message | test("--freeze-command has failed"))'
+    expect_exit 1 "$penstock" backup --node "$memory/$node.socket"
+    expect_message 'warning: .*may still be in place: tree1 at node 1;' 'no backup was made: source 0 of node 2'
+    calls 1 'freeze thaw freeze thaw'
+    calls 2 'freeze thaw freeze thaw'
+done
+grep -q 'source 0 of node 1: tree1: what its freeze did could not be undone' "$memory/node2.log" || fail_with_logs 'node 2 does not say it'
+rm "$memory/stuck1"
 
 # one is late, each of three times
 echo 'sleep 100' >"$memory/do2"
@@ -151,3 +178,5 @@ calls 1 'freeze thaw'
 calls 2 'freeze thaw'
 kill -TERM "${process[1]}" "${process[2]}"
 wait "${process[1]}" "${process[2]}"
+wait "$follower" || true
+expect_described "$memory/events"

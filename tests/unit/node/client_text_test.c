@@ -17,7 +17,7 @@ static struct pst_signal piece_of(const char *text, uint32_t offset, uint64_t ba
                     backup, 0);
     signal.payload.source_text.where = SOURCE_2;
     signal.payload.source_text.offset = offset;
-    signal.payload.source_text.bytes = bytes;
+    signal.payload.source_text.bytes = (uint16_t)bytes;
     memcpy(signal.payload.source_text.text, text + offset,
            left < PST_SOURCE_TEXT_PIECE_BYTES ? left : PST_SOURCE_TEXT_PIECE_BYTES);
     return signal;
@@ -78,7 +78,7 @@ static void a_text_without_a_beginning_is_left_out(void)
     long_text(text)[PST_SOURCE_TEXT_PIECE_BYTES + 1] = '\0';
     for (uint64_t backup = 1; backup <= PST_CLIENT_TEXTS; backup++)
         CU_ASSERT_PTR_NULL(take(text, 0, backup));
-    CU_ASSERT_PTR_NULL(take(text, PST_SOURCE_TEXT_PIECE_BYTES, 9)); /* nor ends another's */
+    CU_ASSERT_PTR_NULL(take(text, PST_SOURCE_TEXT_PIECE_BYTES, 99)); /* nor ends another's */
     CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 1, SOURCE_2), "");
 }
 
@@ -125,6 +125,21 @@ static void what_is_wrong_is_left_out(void)
     CU_ASSERT_STRING_EQUAL(take("a\x1b[2Jb\xff", 0, 7), "a?[2Jb?"); /* fit for a terminal */
 }
 
+static void a_name_is_no_failure(void)
+{
+    setup();
+    struct pst_signal signal = piece_of("bank", 0, 7);
+    signal.payload.source_text.kind = PST_TEXT_LEFT_FROZEN;
+    CU_ASSERT_PTR_NOT_NULL(pst_client_take_text(&texts, &signal));
+    CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 7, SOURCE_2), "");
+    CU_ASSERT_PTR_NOT_NULL(take("bank: broke", 0, 7)); /* and neither replaces the other */
+    CU_ASSERT_STRING_EQUAL(pst_client_text(&texts, 7, SOURCE_2), "bank: broke");
+    CU_ASSERT_EQUAL(texts.texts[0].kind, PST_TEXT_LEFT_FROZEN);
+    CU_ASSERT_STRING_EQUAL(texts.texts[0].text, "bank");
+    signal.payload.source_text.kind = PST_TEXT_LEFT_FROZEN + 1; /* a newer version's */
+    CU_ASSERT_PTR_NULL(pst_client_take_text(&texts, &signal));
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -134,6 +149,7 @@ int main(void)
         {"a whole text does not go on", a_whole_text_does_not_go_on},
         {"the last few are kept", the_last_few_are_kept},
         {"what is wrong is left out", what_is_wrong_is_left_out},
+        {"a name is no failure", a_name_is_no_failure},
         CU_TEST_INFO_NULL,
     };
     return suite_run("client text", tests);

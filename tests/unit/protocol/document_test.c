@@ -248,6 +248,7 @@ static const struct field payload_fields[] = {
     FIELD(pst_source_text, where),
     FIELD(pst_source_text, offset),
     FIELD(pst_source_text, bytes),
+    FIELD(pst_source_text, kind),
     FIELD(pst_source_text, text),
     FIELD(pst_node_change, node),
     FIELD(pst_node_change, ldms),
