@@ -70,12 +70,8 @@ static void fill_object_range(const struct pst_chunk_header *header, const void 
     }
 }
 
-void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload)
+void pst_index_entry_fill(struct pst_index_entry *entry, const struct pst_chunk_header *header)
 {
-    assert(builder->buffer && !format_index_is_full(builder));
-    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
-    assert(header->type != PST_CHUNK_INDEX);
-    struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
     *entry = (struct pst_index_entry){
         .chunk = header->head.chunk,
         .file_offset = header->file_offset,
@@ -89,6 +85,15 @@ void format_index_add(struct pst_index_builder *builder, const void *chunk, cons
         .hash_kind = PST_HASH_NONE,
         .checksum = header->head.checksum,
     };
+}
+
+void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload)
+{
+    assert(builder->buffer && !format_index_is_full(builder));
+    const struct pst_chunk_header *header = pst_chunk_header_of(chunk);
+    assert(header->type != PST_CHUNK_INDEX);
+    struct pst_index_entry *entry = &entries_of(builder->buffer)[builder->entries_count++];
+    pst_index_entry_fill(entry, header);
     fill_object_range(header, payload, entry);
 }
 

@@ -91,6 +91,9 @@ void format_index_attach(struct pst_index_builder *builder, void *buffer, uint32
 
 bool format_index_is_full(const struct pst_index_builder *builder);
 
+/* Makes the entry of a chunk, as far as its header alone says it: nothing of its objects. */
+void pst_index_entry_fill(struct pst_index_entry *entry, const struct pst_chunk_header *header);
+
 /* Adds the entry of a sealed DATA or CATALOGUE chunk. payload: its raw one, raw_bytes long. The
  * index must not be full. */
 void format_index_add(struct pst_index_builder *builder, const void *chunk, const void *payload);

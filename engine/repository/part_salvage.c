@@ -52,18 +52,9 @@ static int add(struct pst_part_map *part, const struct pst_chunk_header *header)
             return -ENOMEM;
         part->salvaged = entries;
     }
-    part->salvaged[part->salvaged_count++] = (struct pst_index_entry){
-        .chunk = header->head.chunk,
-        .file_offset = header->file_offset,
-        .raw_bytes = header->raw_bytes,
-        .stored_bytes = header->stored_bytes,
-        .type = header->type,
-        .codec = header->codec,
-        .cipher = header->cipher,
-        .pieces_count = header->pieces_count,
-        .checksum = header->head.checksum,
-        .object_last = UINT64_MAX,
-    };
+    struct pst_index_entry *entry = &part->salvaged[part->salvaged_count++];
+    pst_index_entry_fill(entry, header);
+    entry->object_last = UINT64_MAX;
     return 0;
 }
 

@@ -7,10 +7,9 @@
 
 #include "engine/repository/part_map.h"
 
-/* Fills in part->salvaged. The part is mapped if each byte before
- * the trailer is in a chunk. damaged: the INDEX chunk that is, which needs no header; of
- * file_offset 0: that is not known. buffer: PST_CHUNK_HEADER_BYTES. -errno only for what is not the
- * backup's fault. */
+/* Fills in part->salvaged. The part is mapped if each byte before the trailer is in a chunk.
+ * damaged: the INDEX chunk that is, which needs no header; of file_offset 0: that is not known.
+ * buffer: PST_CHUNK_HEADER_BYTES. -errno only for what is not the backup's fault. */
 PST_MUST_USE int part_salvage(struct pst_part_map *part, struct pst_reader *reader,
                               struct pst_file *file, const struct pst_index_link *damaged,
                               void *buffer, struct pst_findings *findings);

@@ -170,8 +170,10 @@ int control_tell_followers(struct control *control, int limit_ms);
 /* Likewise, of this status, whatever the time. */
 void control_look(struct control *control, const struct pst_node_status *status);
 
-/* The node stops. */
+/* What the freeze of a source did could not be undone. */
 void control_tell_left_frozen(struct control *control, uint32_t node, const char *source);
+
+/* The node stops. */
 void control_tell_stop(struct control *control);
 
 /* control_resolve.c. Asks the node for a decision, and answers the client when it is made. */

@@ -58,15 +58,20 @@ static void answer_request(void *context, const char *accept, struct pst_http_an
     answer->media_type = media_type(format);
 }
 
-int metrics_server_check(const char *address, char *message)
+static int parse(const char *address, struct pst_http_address *parsed, char *message)
 {
-    struct pst_http_address parsed;
-    int error = pst_http_parse(address, &parsed);
+    int error = pst_http_parse(address, parsed);
     if (error)
         snprintf(message, PST_MESSAGE_BYTES,
                  "--metrics %s: give PORT or ADDRESS:PORT, such as 127.0.0.1:9420 or [::1]:9420",
                  address);
     return error;
+}
+
+int metrics_server_check(const char *address, char *message)
+{
+    struct pst_http_address parsed;
+    return parse(address, &parsed, message);
 }
 
 static int fail_to_listen(const char *address, int error, char *message)
@@ -78,9 +83,7 @@ static int fail_to_listen(const char *address, int error, char *message)
 int metrics_server_try(const char *address, char *message)
 {
     struct pst_http_address parsed;
-    int error = metrics_server_check(address, message);
-    if (!error)
-        error = pst_http_parse(address, &parsed);
+    int error = parse(address, &parsed, message);
     if (error)
         return error;
     error = pst_http_check(&parsed);

@@ -59,13 +59,16 @@ static int make_room(struct seen_names *seen)
 
 int seen_add(struct seen_names *seen, uint64_t directory, const char *name)
 {
-    uint64_t hash = hash_of(seen, directory, name);
-    if (seen->size && seen->table[place_of(seen, hash)])
-        return 0;
     int error = make_room(seen);
+    if (error && error != -EFBIG)
+        return error;
+    uint64_t hash = hash_of(seen, directory, name);
+    size_t place = place_of(seen, hash);
+    if (seen->table[place])
+        return 0;
     if (error)
         return error;
-    seen->table[place_of(seen, hash)] = hash;
+    seen->table[place] = hash;
     seen->stack[seen->count++] = hash;
     return 1;
 }

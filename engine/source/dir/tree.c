@@ -263,22 +263,34 @@ static int is_new(struct tree *tree, struct tree_level *level)
     return added == -EFBIG ? 1 : added;
 }
 
+/* The next entry of a level that was not met before: 1; 0: there are no more; or -errno. */
+static int next_in(struct tree *tree, struct tree_level *level)
+{
+    for (;;) {
+        int result = go_on(tree, level);
+        if (result > 0) {
+            level->cookie = ahead_cookie(level->dir);
+            int added = is_new(tree, level);
+            if (added != 0)
+                return added;
+        } else {
+            int again = result < 0 ? result : end_level(tree, level);
+            if (again <= 0)
+                return again;
+        }
+    }
+}
+
 int tree_next(struct tree *tree)
 {
     while (tree->depth > 0) {
         struct tree_level *level = top(tree);
-        int result = go_on(tree, level);
-        bool is_end = result == 0;
+        int result = next_in(tree, level);
         if (result > 0)
-            level->cookie = ahead_cookie(level->dir);
-        if (result >= 0)
-            result = is_end ? end_level(tree, level) : is_new(tree, level);
-        if (result > 0 && !is_end)
             return set_path_to_entry(tree, level, ahead_name(level->dir));
         if (result < 0)
             set_path_to_level(tree, level);
-        if (result < 0 || (is_end && result == 0))
-            pop(tree);
+        pop(tree);
         if (result < 0)
             return result;
     }
