@@ -184,11 +184,12 @@ static void a_kept_directory_stays(void)
     static const char *const all[] = {"tree", "tree/a/b"};
     char why[PST_MESSAGE_BYTES];
     for (size_t i = 0; i < 2; i++) {
-        struct stat status;
+        struct stat status, outside;
         begin();
         make_file("tree/a/b/file");
         CU_ASSERT_EQUAL(fstatat(top, all[i], &status, 0), 0);
-        const struct pst_beneath_kept kept[] = {{status.st_dev, status.st_ino + 1, "no"},
+        CU_ASSERT_EQUAL(fstat(top, &outside), 0);
+        const struct pst_beneath_kept kept[] = {{outside.st_dev, outside.st_ino, "no"},
                                                 {status.st_dev, status.st_ino, "is wanted"}};
         int error =
             pst_beneath_check_remove(top, "tree", PST_BENEATH_SAME_OWNER, kept, i ? 2 : 1, why);
