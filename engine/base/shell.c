@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,10 @@
 
 /* For what wants to clean up, between SIGTERM and SIGKILL. */
 #define LAST_NS 999999999L
+
+/* For the end after SIGKILL, and how often it is looked for. */
+#define END_NS UINT64_C(1000000000)
+#define LOOK_NS 2000000L
 
 extern char **environ;
 
@@ -135,6 +140,35 @@ static void kill_group(pid_t group)
     kill(-group, SIGKILL);
 }
 
+/* What has ended is waited for. Whether nothing is left. */
+static bool is_gone(pid_t group)
+{
+    siginfo_t ended;
+    int result;
+    do {
+        ended.si_pid = 0;
+        result = waitid(P_PGID, (id_t)group, &ended, WEXITED | WNOHANG);
+    } while (result == 0 && ended.si_pid != 0);
+    return result < 0;
+}
+
+/* What the leader has started becomes this process's own when that ends, so its end is seen, too.
+ * Returns what is left, as in struct pst_shell. */
+static pid_t end_group(pid_t group)
+{
+    const struct timespec look = {.tv_nsec = LOOK_NS};
+    int was_reaper = 0;
+    (void)prctl(PR_GET_CHILD_SUBREAPER, &was_reaper);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    kill_group(group);
+    uint64_t until_ns = pst_monotonic_ns() + END_NS;
+    bool gone;
+    while (!(gone = is_gone(group)) && pst_monotonic_ns() < until_ns)
+        nanosleep(&look, NULL);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, was_reaper);
+    return gone ? 0 : group;
+}
+
 /* Of whoever has ended, so that its group stays its own until it is waited for. */
 static void reap(pid_t child)
 {
@@ -148,17 +182,19 @@ static int see_through(struct pst_shell *shell, pid_t child, int output_fd, sigi
     int error = fd < 0 ? -errno : wait_until(shell, fd, output_fd);
     if (fd >= 0)
         close(fd);
-    if (error)
-        kill_group(child);
+    if (error) {
+        shell->left = end_group(child);
+        return error;
+    }
     while (waitid(P_PID, (id_t)child, ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
         ;
-    if (!error && output_fd >= 0)
+    if (output_fd >= 0)
         take_rest(shell, output_fd);
-    if (!error && shell->keeps_group)
+    if (shell->keeps_group)
         shell->group = child;
     else
         reap(child);
-    return error;
+    return 0;
 }
 
 /* The environment is this command's alone. */
@@ -184,18 +220,35 @@ static int run(struct pst_shell *shell, siginfo_t *ended)
     return error;
 }
 
+/* First what is left, for whoever has little room. */
+static void say_error(const struct pst_shell *shell, int error, char *message)
+{
+    int used = 0;
+    if (shell->left != 0)
+        used = snprintf(message, PST_MESSAGE_BYTES,
+                        "process group %d is left, which SIGKILL does not end: it waits in the "
+                        "kernel, or is another user's: ",
+                        (int)shell->left);
+    message += used;
+    if (error == -ETIMEDOUT)
+        snprintf(message, PST_MESSAGE_BYTES - (size_t)used,
+                 "%.200s: timed out after %.3g s, and was killed", shell->command,
+                 (double)shell->limit_ns / 1e9);
+    else
+        snprintf(message, PST_MESSAGE_BYTES - (size_t)used, "%.200s: %s", shell->command,
+                 pst_error_text(error));
+}
+
 int pst_shell_run(struct pst_shell *shell, char *message)
 {
     siginfo_t ended = {0};
+    shell->left = 0;
     shell->output_used = 0;
     shell->group = 0;
     int error = run(shell, &ended);
     bool is_signal = ended.si_code != CLD_EXITED;
-    if (error == -ETIMEDOUT)
-        snprintf(message, PST_MESSAGE_BYTES, "%.200s: timed out after %.3g s, and was killed",
-                 shell->command, (double)shell->limit_ns / 1e9);
-    else if (error)
-        snprintf(message, PST_MESSAGE_BYTES, "%.200s: %s", shell->command, pst_error_text(error));
+    if (error)
+        say_error(shell, error, message);
     else if (is_signal || ended.si_status != 0)
         snprintf(message, PST_MESSAGE_BYTES, "%.200s: %s %d", shell->command,
                  is_signal ? "ended by signal" : "exit code", ended.si_status);

@@ -31,10 +31,15 @@ struct pst_shell {
     /* Where the command has ended by itself, group is its own, until pst_shell_end_group. */
     bool keeps_group;
     pid_t group;
+    /* The group that was killed, and of which something is there still: it waits in the kernel, for
+     * a file system that is frozen or does not answer, and ends when that lets it; or it is another
+     * user's. 0: none. */
+    pid_t left;
 };
 
-/* Runs the command and waits for it. 0; -errno with message (PST_MESSAGE_BYTES): -ETIMEDOUT,
- * -EINTR: it and its children are gone; -ECHILD: it has failed, and what it has started is left. */
+/* Runs the command and waits for it, after its limit for two seconds at most. 0; -errno with
+ * message (PST_MESSAGE_BYTES): -ETIMEDOUT, -EINTR: it and its children are gone, or left; -ECHILD:
+ * it has failed, and what it has started is there. */
 PST_MUST_USE int pst_shell_run(struct pst_shell *shell, char *message);
 
 /* Kills what the command has left running. Nothing for 0. */

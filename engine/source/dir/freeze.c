@@ -13,8 +13,8 @@
 #include "engine/source/dir/freeze_guard.h"
 
 #define STOP_MS 2000u
-/* For what a guard does beside its commands: a second between two signals to one that does not end,
- * and being scheduled. */
+/* For what a guard does beside its commands: a second each between two signals to one that does not
+ * end, and after them, and being scheduled. */
 #define SLACK_NS UINT64_C(5000000000)
 
 bool freeze_is_wanted(const struct freeze *freeze)

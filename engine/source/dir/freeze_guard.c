@@ -122,7 +122,10 @@ static int freeze(struct job *job)
     answer->snapshot[0] = '\0';
     if (error != -EINTR)
         answer->thaw_error = thaw(job, answer->thaw_text);
-    return error == -ETIMEDOUT ? -PST_E_FREEZE : error == -ECHILD ? -PST_E_COMMAND : error;
+    if (error == -ETIMEDOUT && shell.left == 0)
+        return -PST_E_FREEZE;
+    /* Another try would be one more that does not end. */
+    return error == -ECHILD || error == -ETIMEDOUT ? -PST_E_COMMAND : error;
 }
 
 /* ---- the process ---- */
