@@ -125,7 +125,7 @@ static void start_transfer(struct pst_ring *ring, struct pst_io_op *op, enum req
     assert(file->fd >= 0);
     assert(op->transfer.bytes > 0 && op->transfer.bytes <= TRANSFER_BYTES_MAX);
     assert(op->transfer.buffer_index < 0 || ring->buffers_error ||
-           (unsigned)op->transfer.buffer_index < ring->buffers);
+           (unsigned)op->transfer.buffer_index < ring->buffers_count);
     assert(is_aligned(file, op->transfer.offset));
     assert(is_aligned(file, (uintptr_t)op->transfer.data));
     start(ring, op, kind, file);

@@ -141,6 +141,22 @@ static void follow_read_ahead(const struct pst_ring *ring, struct pst_io_op *op)
     file->no_read_ahead = ring->is_gentle;
 }
 
+/* Whether a transfer may name this buffer, which is registered now if it has not been. */
+static bool has_buffer(struct pst_ring *ring, unsigned index)
+{
+    if (index >= ring->buffers_count)
+        return false;
+    struct iovec *buffer = &ring->buffers[index];
+    if (!buffer->iov_base || ring->buffers_error) /* once one is refused no other is tried */
+        return !buffer->iov_base;
+    int updated = io_uring_register_buffers_update_tag(&ring->uring, index, buffer, NULL, 1);
+    if (updated == 1)
+        buffer->iov_base = NULL;
+    else
+        ring->buffers_error = updated;
+    return updated == 1;
+}
+
 static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
 {
     struct pst_file *file = op->file;
@@ -154,13 +170,14 @@ static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct
         wanted = PST_GENTLE_BYTES;
     follow_read_ahead(ring, op);
     uint32_t bytes = (wanted + align - 1) & ~(align - 1);
-    bool fixed = op->transfer.buffer_index >= 0 && ring->buffers > 0;
+    int index = op->transfer.buffer_index;
+    bool fixed = index >= 0 && has_buffer(ring, (unsigned)index);
     if (op->kind == KIND_READ && fixed)
-        io_uring_prep_read_fixed(sqe, file->fd, data, bytes, offset, op->transfer.buffer_index);
+        io_uring_prep_read_fixed(sqe, file->fd, data, bytes, offset, index);
     else if (op->kind == KIND_READ)
         io_uring_prep_read(sqe, file->fd, data, bytes, offset);
     else if (fixed)
-        io_uring_prep_write_fixed(sqe, file->fd, data, bytes, offset, op->transfer.buffer_index);
+        io_uring_prep_write_fixed(sqe, file->fd, data, bytes, offset, index);
     else
         io_uring_prep_write(sqe, file->fd, data, bytes, offset);
 }

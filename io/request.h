@@ -50,8 +50,9 @@ struct pst_ring {
     bool kernel_truncates;
     unsigned setup; /* enum pst_ring_setup */
     unsigned entries;
-    unsigned buffers; /* registered */
-    int buffers_error;
+    struct iovec *buffers; /* with iov_base NULL once it is registered */
+    unsigned buffers_count;
+    int buffers_error; /* the first refusal */
     int ring_fd_error;
     int files_error;
     unsigned files_max;

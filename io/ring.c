@@ -110,26 +110,42 @@ void pst_ring_close(struct pst_ring *ring)
     assert(ring->slots_free == ring->files_max);
     atomic_fetch_sub(&lives, 1);
     io_uring_queue_exit(&ring->uring);
+    free(ring->buffers);
     free(ring);
 }
 
 void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffers, unsigned count)
 {
     PST_CHECK_THREAD(&ring->owner);
-    assert(ring->buffers == 0 && count > 0);
+    assert(ring->buffers_count == 0 && count > 0);
+    size_t bytes = count * sizeof(*buffers);
+    ring->buffers_error = -ENOMEM;
+    ring->buffers = malloc(bytes);
+    if (!ring->buffers)
+        return;
+    memcpy(ring->buffers, buffers, bytes);
+    ring->buffers_count = count;
+    ring->buffers_error = io_uring_register_buffers_sparse(&ring->uring, count);
+    if (ring->buffers_error != -EINVAL)
+        return;
     ring->buffers_error = io_uring_register_buffers(&ring->uring, buffers, count);
-    if (ring->buffers_error == 0)
-        ring->buffers = count;
+    if (!ring->buffers_error)
+        memset(ring->buffers, 0, bytes);
+}
+
+bool pst_ring_is_refused(const struct pst_ring *ring)
+{
+    return ring->files_error || ring->buffers_error;
 }
 
 static int describe_registered(char *text, size_t bytes, unsigned count, int error,
                                const char *what, const char *advice)
 {
-    if (count)
-        return snprintf(text, bytes, ", %u registered %s", count, what);
     if (error)
         return snprintf(text, bytes, ", %s not registered (%s%s)", what, strerror(-error),
                         error == -ENOMEM ? advice : "");
+    if (count)
+        return snprintf(text, bytes, ", %u registered %s", count, what);
     return 0;
 }
 
@@ -139,7 +155,7 @@ const char *pst_ring_describe(struct pst_ring *ring)
     char buffers[160] = "";
     (void)describe_registered(files, sizeof(files), ring->files_max, ring->files_error, "files",
                               "");
-    (void)describe_registered(buffers, sizeof(buffers), ring->buffers, ring->buffers_error,
+    (void)describe_registered(buffers, sizeof(buffers), ring->buffers_count, ring->buffers_error,
                               "buffers", ": raise the memlock limit, ulimit -l");
     (void)snprintf(ring->description, sizeof(ring->description), "io_uring: %s, %u entries%s%s%s%s",
                    setups[ring->setup].text, ring->entries,

@@ -5,7 +5,7 @@
  * io/part_file.h; the kernel enforces it (IORING_SETUP_SINGLE_ISSUER).
  *
  * An operation is a struct pst_io_op embedded in a struct of the caller's, who sets `done` and
- * leaves the memory alone until done is called. Nothing is allocated after pst_ring_open().
+ * leaves the memory alone until done is called. Nothing is allocated once the buffers are known.
  * Starting never fails: what does not fit the submission queue waits in a list inside the ring,
  * and every error arrives at done. Interrupted requests are repeated, short transfers continued.
  *
@@ -48,15 +48,19 @@ PST_MUST_USE int pst_ring_open(struct pst_ring **ring, const struct pst_ring_opt
 void pst_ring_close(struct pst_ring *ring);
 
 /*
- * Registers buffers that reads and writes may then name by index. The memory stays the caller's
- * and must outlive the ring. Once for a ring. Where the kernel refuses (RLIMIT_MEMLOCK), the
- * indexes are still accepted and plain reads and writes are used; pst_ring_describe() says so.
+ * Buffers that reads and writes may then name by index; each is registered as it is first named,
+ * which brings its pages in. The memory stays the caller's and must outlive the ring. Once for a
+ * ring. Where the kernel refuses (RLIMIT_MEMLOCK), the indexes are still accepted and plain reads
+ * and writes are used; pst_ring_describe() says so. Linux before 5.19: all are registered at once.
  * 1 to 16384 buffers of at most 1 GiB each.
  */
 void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffers, unsigned count);
 
 /* One line for the log: the set of features in use, and what was refused and why. The ring's. */
 const char *pst_ring_describe(struct pst_ring *ring);
+
+/* Whether the kernel has refused to register files or a buffer so far. */
+bool pst_ring_is_refused(const struct pst_ring *ring);
 
 /* Wakes pst_ring_wait() when event_fd (eventfd(2), blocking or not) becomes readable; the ring
  * then reads it to zero. The descriptor stays the caller's and must outlive the ring. Once. */

@@ -120,7 +120,8 @@ static int map(struct pst_arena *arena, size_t bytes, size_t page_bytes, int fla
     return 0;
 }
 
-/* Maps, binds, populates: the policy must stand before the first page comes. */
+/* Maps, binds, populates: the policy must stand before the first page comes. Normal pages can wait
+ * for the first touch, unless only that decides where they lie. */
 static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int flags)
 {
     int error = map(arena, bytes, page_bytes, flags);
@@ -128,7 +129,7 @@ static int build(struct pst_arena *arena, size_t bytes, size_t page_bytes, int f
         return error;
     int bind_error = arena->numa_node == PST_NUMA_NODE_UNKNOWN ? 0 : bind(arena);
     arena->bound = arena->numa_node != PST_NUMA_NODE_UNKNOWN && !bind_error;
-    error = populate(arena);
+    error = arena->hugepages || bind_error ? populate(arena) : 0;
     if (error) {
         pst_arena_destroy(arena);
         return error;

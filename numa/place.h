@@ -33,12 +33,13 @@ struct pst_arena {
 };
 
 /*
- * Makes an arena of at least bytes on numa_node, all of it in memory. Call it on the pinned thread
- * that will use it: where the kernel refuses mbind (no NUMA, seccomp), first touch then still puts
- * the pages near. Reserved hugepages are used where the node has enough free ones of some size up
- * to PST_ARENA_HUGEPAGE_MAX bytes each; else the kernel is asked for transparent ones, for it cuts
- * a request to a disk where the pages of its buffer are not neighbours. A child of fork(2) does not
- * have it. topology is borrowed for the call. -EINVAL: bytes is 0; -ENOMEM: no memory.
+ * Makes an arena of at least bytes on numa_node. Call it on the pinned thread that will use it:
+ * where the kernel refuses mbind (no NUMA, seccomp), all of it is touched at once, which still puts
+ * the pages near. Reserved hugepages are used, and brought in, where the node has enough free ones
+ * of some size up to PST_ARENA_HUGEPAGE_MAX bytes each; else the kernel is asked for transparent
+ * ones, for it cuts a request to a disk where the pages of its buffer are not neighbours, and each
+ * comes when it is first touched. A child of fork(2) does not have it. topology is borrowed for the
+ * call. -EINVAL: bytes is 0; -ENOMEM: no memory.
  */
 PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t bytes,
                                   int32_t numa_node, struct pst_arena *arena);
@@ -46,9 +47,9 @@ PST_MUST_USE int pst_arena_create(const struct pst_topology *topology, size_t by
 #define PST_ARENA_HUGEPAGE_MAX (32u << 20) /* a 1 GiB page for a few MiB of buffers is a waste */
 
 /*
- * The same without reserved hugepages, and without a page of it until it is used: the first touch
- * puts each near. For what may need little of it, or nothing. transparent: ask for such hugepages,
- * where a disk will use it. -ENOMEM.
+ * The same without reserved hugepages and without a NUMA node: the first touch puts each page near.
+ * For what may need little of it, or nothing. transparent: ask for such hugepages, where a disk
+ * will use it. -ENOMEM.
  */
 PST_MUST_USE int pst_arena_reserve(size_t bytes, bool transparent, struct pst_arena *arena);
 

@@ -34,6 +34,7 @@ struct ldm {
     struct pst_master *master;
     struct history history; /* of the proxy */
     bool shows_nodes;       /* the progress of other nodes is in the status */
+    bool shows_refusal;     /* what the kernel refuses the ring is in the log */
     struct pst_ring *ring;
     struct pst_arena arena;
     struct pst_compression *compression; /* NULL: none */
@@ -184,10 +185,24 @@ static bool take_signals(struct ldm *ldm)
     return count > 0;
 }
 
+static void log_resources(struct ldm *ldm)
+{
+    /* Of interest by itself only where something had to be given up. */
+    ldm->shows_refusal = pst_ring_is_refused(ldm->ring);
+    bool is_told = ldm->shows_refusal && ldm->thread->instance == 1;
+    enum pst_log_level level = is_told ? PST_LOG_INFO : PST_LOG_DEBUG;
+    pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
+            ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
+            (double)ldm->arena.bytes / (1 << 20), pst_arena_pages(&ldm->arena),
+            ldm->arena.note[0] ? "; " : "", ldm->arena.note);
+}
+
 static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *result)
 {
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
+    if (pst_ring_is_refused(ldm->ring) && !ldm->shows_refusal) /* its first use was refused */
+        log_resources(ldm);
     ldm->thread->report.backup = ldm->block.participant.backup;
     ldm->thread->report.sums = result->sums;
     const struct pst_reference_sums referenced = pst_pipeline_references(ldm->pipeline);
@@ -394,19 +409,6 @@ static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
     return error ? 0 : census.misplaced;
 }
 
-/* References are gathered in a buffer of their own. */
-static uint32_t depth_of(const struct pst_node_config *config)
-{
-    return config->depth + (config->base.mode != PST_BASE_NONE);
-}
-
-size_t pst_node_memory_bytes(const struct pst_node_config *config)
-{
-    size_t contexts = pst_compression_memory_bytes(&config->compression, config->chunk_bytes);
-    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config));
-    return contexts == SIZE_MAX ? contexts : buffers + contexts;
-}
-
 static int open_arena(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
@@ -456,7 +458,7 @@ static void open_compression(struct ldm *ldm)
     const struct pst_node_config *config = &ldm->node->config;
     if (config->compression.mode == PST_COMPRESSION_NONE)
         return;
-    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, depth_of(config));
+    size_t buffers = pst_pipeline_memory_bytes(config->chunk_bytes, node_depth(config));
     ldm->compression =
         pst_compression_init(&config->compression, config->chunk_bytes,
                              (char *)ldm->arena.base + buffers, ldm->arena.bytes - buffers);
@@ -507,7 +509,7 @@ static int open_pipeline(struct ldm *ldm)
         .ldm = ldm->thread->instance,
         .ldms = config->plan->ldms,
         .chunk_bytes = config->chunk_bytes,
-        .depth = depth_of(config),
+        .depth = node_depth(config),
         .direct = config->direct,
         .discards = config->discards_parts,
         .encoder = ldm->encoder.transform ? &ldm->encoder : NULL,
@@ -524,17 +526,6 @@ static int open_pipeline(struct ldm *ldm)
     if (error)
         pst_sealed_close(&ldm->sealed);
     return error;
-}
-
-static void log_resources(struct ldm *ldm)
-{
-    /* Of interest by itself only where something had to be given up. */
-    bool is_less = strstr(pst_ring_describe(ldm->ring), "not registered") != NULL;
-    enum pst_log_level level = is_less && ldm->thread->instance == 1 ? PST_LOG_INFO : PST_LOG_DEBUG;
-    pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
-            ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
-            (double)ldm->arena.bytes / (1 << 20), pst_arena_pages(&ldm->arena),
-            ldm->arena.note[0] ? "; " : "", ldm->arena.note);
 }
 
 static void init_block(struct ldm *ldm)

@@ -53,8 +53,8 @@ static bool has_cpus_to_spare(const struct pst_node_config *config)
     return !config->cluster && cpus >= (needed > SPIN_CPUS_MIN ? needed : SPIN_CPUS_MIN);
 }
 
-/* All at once: most of a start is to bring in buffers. Each that was launched is awaited, whatever
- * becomes of the others, so that it can be stopped. */
+/* All at once, for each takes its time. Each that was launched is awaited, whatever becomes of the
+ * others, so that it can be stopped. */
 static int start_ldms(struct pst_node *node)
 {
     int error = 0;

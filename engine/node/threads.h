@@ -89,6 +89,9 @@ struct pst_node {
     struct pst_node_status status; /* the hub's part of it */
 };
 
+/* Chunks in flight of an LDM: references are gathered in a buffer of their own. */
+uint32_t node_depth(const struct pst_node_config *config);
+
 /* Whether the proxy ends a backup that was not made. */
 static inline bool proxy_is_ending(const struct pst_proxy *proxy)
 {

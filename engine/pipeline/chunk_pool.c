@@ -66,7 +66,7 @@ static void set_up_buffers(struct chunk_pool *pool)
 {
     char *memory = (char *)pool->config.memory + PST_BLOCK_BYTES;
     pool->block = pool->config.memory;
-    for (uint32_t i = 0; i < pool->buffers; i++) {
+    for (uint32_t i = pool->buffers; i-- > 0;) { /* the first ones are taken first */
         struct chunk *chunk = &pool->chunks[i];
         chunk->pool = pool;
         chunk->memory = memory + i * buffer_bytes(pool->config.chunk_bytes);

@@ -87,6 +87,14 @@ hardly_any_memlock() {
     memlock=8192
 }
 
+# What cannot be locked is not registered, which is no failure, and in the log.
+buffers_not_registered() {
+    memlock=1024
+    expect_exit 0 user backup --source "dir:$home/tree" --to "$home/plain" --ldms 1
+    expect_message 'buffers not registered \(Cannot allocate memory: raise the memlock limit, ulimit -l\)'
+    memlock=8192
+}
+
 # Owners that he cannot give: his own, and said.
 backup_of_root() {
     is_root || return 0
@@ -112,5 +120,6 @@ backup_of_root() {
 
 whole_round
 hardly_any_memlock
+buffers_not_registered
 unreadable_files
 backup_of_root

@@ -117,7 +117,7 @@ static void the_best_setup_is_in_use(void)
         CU_ASSERT_EQUAL(ring->files_max, 4);
         CU_ASSERT_EQUAL(ring->files_error, 0);
     }
-    CU_ASSERT_EQUAL(ring->buffers, 1);
+    CU_ASSERT_EQUAL(ring->buffers_count, 1);
     CU_ASSERT_EQUAL(ring->buffers_error, 0);
 }
 

@@ -91,6 +91,8 @@ static void check_arena(int32_t node)
     CU_ASSERT_EQUAL(arena.bytes % arena.page_bytes, 0);
     CU_ASSERT_EQUAL((uintptr_t)arena.base % arena.page_bytes, 0);
     check_transparent(&arena);
+    if (pst_arena_check(&arena, &census) == 0 && strstr(arena.note, "not bound") == NULL)
+        CU_ASSERT_EQUAL(census.absent, arena.hugepages ? 0 : census.pages);
     CU_ASSERT_TRUE(is_zero(&arena));
     memset(arena.base, 0xa5, arena.bytes);
     CU_ASSERT_EQUAL(arena.hugepages, strstr(arena.note, "reserved hugepages") == NULL);
