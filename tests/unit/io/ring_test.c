@@ -338,6 +338,9 @@ static void test_full_file_table_is_no_error(void)
 }
 
 #define LIMITED_BYTES (1u << 20)
+#define LIMITED_USER                                                                               \
+    65533 /* what a user has locked counts together: not the one of other tests                    \
+           */
 
 /* In a child without CAP_IPC_LOCK: 0 if the second buffer was refused, and writes work all the
  * same. */
@@ -345,7 +348,7 @@ static int write_under_memlock_limit(void)
 {
     struct rlimit limit = {.rlim_cur = 65536, .rlim_max = 65536};
     if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 ||
-        (geteuid() == 0 && setresuid(65534, 65534, 65534)))
+        (geteuid() == 0 && setresuid(LIMITED_USER, LIMITED_USER, LIMITED_USER)))
         return 77;
     struct pst_ring *ring = open_ring(4, 1, PST_RING_SETUP_DEFER_TASKRUN);
     char *data = aligned_buffer(LIMITED_BYTES);
