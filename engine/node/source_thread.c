@@ -14,6 +14,7 @@
 #include "engine/base/thread.h"
 #include "engine/format/manifest.h"
 #include "engine/node/threads.h"
+#include "engine/source/fragment_check.h"
 
 /* A fragment's id: its number in the listing, and the slot that it lies in. */
 #define SLOT_BITS 12u
@@ -22,8 +23,8 @@ _Static_assert(PST_FRAGMENTS_LISTED_MAX < 1u << SLOT_BITS, "a slot's index fits"
 struct lister {
     struct pst_fragment_sink sink; /* first: the source sees only this */
     struct pst_source_thread *thread;
-    struct pst_signal request; /* the LIST in progress */
-    uint64_t emitted;
+    struct pst_signal request;                    /* the LIST in progress */
+    struct pst_source_listing emitted;            /* rows of no known length have no bytes */
     bool cancelled;                               /* until the release */
     bool listed;                                  /* wholly, and not aborted since */
     bool thawed_itself;                           /* the freeze outlasted its limit */
@@ -218,28 +219,27 @@ static int wait_read(struct pst_fragment_sink *sink)
     }
 }
 
-/* A source may be a program's own: what would end in an assertion of an LDM is refused here. */
-static const char *fault_of(const struct pst_source *source, const struct pst_base *base,
-                            const struct pst_fragment_descriptor *fragment)
+/* A source may be a program's own: what no LDM could scan, or no restore read, is refused. */
+static const char *fault_of(const struct lister *lister,
+                            const struct pst_fragment_descriptor *fragment, uint64_t *slot)
 {
-    if (fragment->kind == PST_FRAGMENT_ROWS) {
-        if (!source->produce)
-            return "a fragment of rows, but no method produce";
-        return fragment->files_count == 1 && fragment->extents_count == 1
-                   ? NULL
-                   : "a fragment of rows that has not one file and one extent";
-    }
-    if (fragment->kind != PST_FRAGMENT_EXTENTS)
-        return "a fragment of no known kind";
-    for (uint32_t i = 0; i < fragment->files_count; i++) {
-        const struct pst_fragment_file *file = &fragment->files[i];
-        if (source->root_fd < 0 && file->path)
-            return "a file with a path, but no root_fd";
-        if ((file->flags & PST_FRAGMENT_FILE_IN_BASE) != 0 &&
-            (!base || file->inode >= base->files.count || file->path))
-            return "a file of a base that it did not find there";
-    }
-    return NULL;
+    const struct pst_source_thread *thread = lister->thread;
+    const struct pst_node *node = thread->worker.node;
+    const struct pst_fragment_limits limits = {
+        .ldms = node->config.plan->ldms, .base_files = node->base ? node->base->files.count : 0};
+    for (*slot = 0; *slot < thread->slots_count; ++*slot)
+        if (thread->slots[*slot].descriptor == fragment && !thread->slots[*slot].in_use)
+            return pst_fragment_fault(thread->source, &limits, fragment);
+    return "a slot that it was not given, or not again";
+}
+
+static void count(struct pst_source_listing *emitted,
+                  const struct pst_fragment_descriptor *descriptor)
+{
+    emitted->fragments++;
+    emitted->objects += descriptor->objects_count;
+    for (uint32_t i = 0; i < descriptor->extents_count; i++)
+        emitted->bytes += descriptor->extents[i].length;
 }
 
 static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *descriptor)
@@ -248,16 +248,15 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     struct pst_source_thread *thread = lister->thread;
     if (lister->cancelled)
         return -ECANCELED;
-    const char *fault = fault_of(thread->source, thread->worker.node->base, descriptor);
+    uint64_t slot;
+    const char *fault = fault_of(lister, descriptor, &slot);
     if (fault) {
         pst_log(PST_LOG_ERROR, "source %s: it listed %s", thread->source->name, fault);
         return -EINVAL;
     }
-    uint64_t slot = 0;
-    while (thread->slots[slot].descriptor != descriptor)
-        slot++;
     thread->slots[slot].in_use = true;
-    descriptor->number = ++lister->emitted;
+    count(&lister->emitted, descriptor);
+    descriptor->number = lister->emitted.fragments;
     struct pst_signal signal = answer_to(thread, &lister->request, PST_SOURCE_FRAGMENT_REP);
     signal.sequence = 0;
     signal.payload.fragment.source = thread->source->instance;
@@ -279,7 +278,9 @@ static bool find_in_base(struct pst_fragment_sink *sink, const struct pst_object
 
 static void note_unreadable(struct pst_fragment_sink *sink, const char *path)
 {
-    const struct pst_source_thread *thread = ((struct lister *)sink)->thread;
+    struct lister *lister = (struct lister *)sink;
+    const struct pst_source_thread *thread = lister->thread;
+    lister->emitted.unreadable++;
     pst_unreadable_add_listed(&thread->worker.node->unreadable, thread->source->name, path);
 }
 
@@ -298,15 +299,35 @@ static int check_directory(const struct pst_source_thread *thread)
     return is_in ? -EINVAL : inside < 0 ? inside : 0;
 }
 
+/* What a backup says of itself is made of both. */
+static int check_counts(const struct lister *lister, const struct pst_source_listing *listing)
+{
+    const struct pst_source_listing *emitted = &lister->emitted;
+    if (listing->fragments == emitted->fragments && listing->objects == emitted->objects &&
+        listing->bytes >= emitted->bytes && listing->unreadable == emitted->unreadable)
+        return 0;
+    pst_log(PST_LOG_ERROR,
+            "source %s: it counted %llu fragments, %llu objects, %llu bytes and %llu unreadable "
+            "ones, and gave %llu, %llu, %llu and %llu",
+            lister->thread->source->name, (unsigned long long)listing->fragments,
+            (unsigned long long)listing->objects, (unsigned long long)listing->bytes,
+            (unsigned long long)listing->unreadable, (unsigned long long)emitted->fragments,
+            (unsigned long long)emitted->objects, (unsigned long long)emitted->bytes,
+            (unsigned long long)emitted->unreadable);
+    return -EINVAL;
+}
+
 static void list(struct lister *lister, const struct pst_signal *request)
 {
     struct pst_source_thread *thread = lister->thread;
     struct pst_source_listing listing = {0};
     lister->request = *request;
-    lister->emitted = 0;
+    lister->emitted = (struct pst_source_listing){0};
     int error = check_directory(thread);
     if (!error)
         error = pst_source_list(thread->source, &lister->sink, &listing);
+    if (!error)
+        error = check_counts(lister, &listing);
     if (error) {
         answer(thread, request, error);
         return;

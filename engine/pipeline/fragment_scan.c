@@ -475,8 +475,8 @@ static bool make_rows(struct scan *scan)
     size_t room = pst_pace_room(scan->scans->config.pace, most), bytes = 0;
     if (room == 0)
         return false;
-    int error = pst_source_produce(scan->source, scan->fragment, &scan->cursor, chunk_end(chunk),
-                                   room, &bytes);
+    int error = pst_source_produce(scan->source, scan->fragment, scan->extent_done, &scan->cursor,
+                                   chunk_end(chunk), room, &bytes);
     if (error == -EAGAIN)
         return true; /* it has waited as long as may be */
     scan->error = error;

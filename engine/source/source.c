@@ -12,7 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/log.h"
 #include "engine/format/object.h"
+
+#define ERROR_MAX 9999 /* no errno and no PST_E_… is larger */
+
+/* What a method returns that a program has written. */
+static int claimed(const struct pst_source *source, const char *method, int error)
+{
+    if (error <= 0 && error >= -ERROR_MAX)
+        return error;
+    pst_log(PST_LOG_ERROR, "source %s: its %s returned %d, which is no error of -errno or -PST_E_…",
+            source->name, method, error);
+    return -EINVAL;
+}
 
 void pst_source_close(struct pst_source *source)
 {
@@ -57,7 +70,7 @@ int pst_source_prepare(struct pst_source *source)
     forget_error(source);
     if (source->phase != PST_SOURCE_IDLE)
         return -PST_E_WRONG_STATE;
-    return pst_source_prepares(source) ? source->prepare(source) : 0;
+    return pst_source_prepares(source) ? claimed(source, "prepare", source->prepare(source)) : 0;
 }
 
 int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
@@ -65,7 +78,7 @@ int pst_source_freeze(struct pst_source *source, uint64_t deadline_ns)
     forget_error(source);
     if (source->phase != PST_SOURCE_IDLE)
         return -PST_E_WRONG_STATE;
-    int error = source->freeze ? source->freeze(source, deadline_ns) : 0;
+    int error = source->freeze ? claimed(source, "freeze", source->freeze(source, deadline_ns)) : 0;
     if (error)
         return error;
     source->phase = PST_SOURCE_FROZEN;
@@ -77,7 +90,7 @@ int pst_source_snapshot(struct pst_source *source, uint64_t gci)
     forget_error(source);
     if (source->phase != PST_SOURCE_FROZEN)
         return -PST_E_WRONG_STATE;
-    int error = source->snapshot ? source->snapshot(source, gci) : 0;
+    int error = source->snapshot ? claimed(source, "snapshot", source->snapshot(source, gci)) : 0;
     if (error)
         return error;
     source->phase = PST_SOURCE_SNAPSHOT;
@@ -101,7 +114,7 @@ int pst_source_list(struct pst_source *source, struct pst_fragment_sink *sink,
     memset(listing, 0, sizeof(*listing));
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
-    return source->list(source, sink, listing);
+    return claimed(source, "list", source->list(source, sink, listing));
 }
 
 int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
@@ -109,7 +122,7 @@ int pst_source_check(struct pst_source *source, uint64_t deadline_ns)
     forget_error(source);
     if (source->phase != PST_SOURCE_SNAPSHOT && source->phase != PST_SOURCE_THAWED)
         return -PST_E_WRONG_STATE;
-    return HAS(source, check) ? source->check(source, deadline_ns) : 0;
+    return HAS(source, check) ? claimed(source, "check", source->check(source, deadline_ns)) : 0;
 }
 
 void pst_source_release(struct pst_source *source)
@@ -123,12 +136,30 @@ void pst_source_release(struct pst_source *source)
     source->phase = PST_SOURCE_IDLE;
 }
 
-int pst_source_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
-                       struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
-                       size_t *produced_bytes)
+/* Rows of a known length end there, whether or not the method is asked for the end. */
+static size_t room_of(const struct pst_fragment_extent *extent, uint64_t done, size_t capacity)
 {
+    uint64_t left = extent->length > 0 ? extent->length - done : UINT64_MAX;
+    return left < capacity ? (size_t)left : capacity;
+}
+
+int pst_source_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                       uint64_t done, struct pst_row_cursor *cursor, void *buffer,
+                       size_t capacity_bytes, size_t *produced_bytes)
+{
+    const struct pst_fragment_extent *extent = &fragment->extents[0];
+    size_t room = room_of(extent, done, capacity_bytes);
     assert(source->produce && fragment->kind == PST_FRAGMENT_ROWS && capacity_bytes > 0);
-    return source->produce(source, fragment, cursor, buffer, capacity_bytes, produced_bytes);
+    *produced_bytes = 0;
+    if (room == 0)
+        return 0;
+    int error = claimed(source, "produce",
+                        source->produce(source, fragment, cursor, buffer, room, produced_bytes));
+    if (error || (*produced_bytes <= room && (*produced_bytes > 0 || extent->length == 0)))
+        return error;
+    pst_log(PST_LOG_ERROR, "source %s: its produce made %zu bytes where %zu were asked for",
+            source->name, *produced_bytes, room);
+    return -EINVAL;
 }
 
 /* The real path of the longest prefix of path that exists; malloced, or NULL with errno set. */
@@ -178,6 +209,8 @@ int pst_source_contains(struct pst_source *source, const char *path)
     if (has_rest && asprintf(&whole, "%s/%s", real, rest) < 0)
         whole = NULL;
     int result = has_rest && !whole ? -ENOMEM : source->contains(source, whole ? whole : real);
+    if (result < 0 || result > PST_SOURCE_LEAVES_OUT)
+        result = claimed(source, "contains", result);
     free(whole);
     free(real);
     return result;

@@ -66,9 +66,10 @@ bool pst_source_is_left_frozen(const struct pst_source *source);
 /* Whether it has a method prepare. Any thread. */
 bool pst_source_prepares(const struct pst_source *source);
 
-/* An LDM's call, hot: no phase is checked. See produce above. */
+/* An LDM's call, hot: no phase is checked. See produce above. done: what it made so far of this
+ * fragment. -EINVAL, which is logged: more than there is room for, or less than was listed. */
 PST_MUST_USE int pst_source_produce(struct pst_source *source,
-                                    const struct pst_fragment_descriptor *fragment,
+                                    const struct pst_fragment_descriptor *fragment, uint64_t done,
                                     struct pst_row_cursor *cursor, void *buffer,
                                     size_t capacity_bytes, size_t *produced_bytes);
 

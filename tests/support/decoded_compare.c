@@ -211,7 +211,8 @@ static int rows_emit(struct pst_fragment_sink *sink, struct pst_fragment_descrip
         return 0;
     for (;;) {
         size_t bytes = 0;
-        if (pst_source_produce(check->source, slot, &cursor, buffer, sizeof(buffer), &bytes) < 0)
+        if (pst_source_produce(check->source, slot, done, &cursor, buffer, sizeof(buffer), &bytes) <
+            0)
             check->same = false;
         if (bytes == 0)
             break;

@@ -11,8 +11,9 @@
  *    after the other, ready to be copied into catalogue chunks. An object whose data continue from
  *    an earlier fragment has its entry here again, so that each part can hold the catalogue of all
  *    that it holds data of. Directories, symlinks, empty files and the like have an entry only.
- *  - files: what to open, or where the bytes come from; ascending object ids. One with a path and
- * no extents (nothing but a hole) is opened all the same, and compared with what was listed.
+ *  - files: what to open, or where the bytes come from; ascending object ids, in the order of their
+ *    entries. One with a path and no extents (nothing but a hole) is opened all the same, and
+ *    compared with what was listed.
  *  - extents: the runs of bytes to be read, ascending by (file, offset), never overlapping.
  *
  * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies
@@ -156,7 +157,8 @@ struct pst_fragment_sink {
      * once. A slot that was not emitted when list() returns goes back to the runtime by itself. */
     int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
     /* Hands the slot over, filled; the source touches it no more. Sets its number. 0, -ECANCELED
-     * (the fragment was dropped), or -EINVAL: it is not a legal fragment, which is logged. */
+     * (the fragment was dropped), or -EINVAL: it is not a legal fragment, or not a slot that
+     * acquire gave, which is logged: list() returns it. */
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
     /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
      * for the call. NULL: the names are not collected. */

@@ -106,8 +106,8 @@ static int produce(struct pst_source *source, const struct pst_fragment_descript
     int error = 0;
     while (!error && bytes > 0) {
         CU_ASSERT_FATAL(done < sizeof(buffer));
-        error = pst_source_produce(source, fragment, &cursor, buffer + done, sizeof(buffer) - done,
-                                   &bytes);
+        error = pst_source_produce(source, fragment, done, &cursor, buffer + done,
+                                   sizeof(buffer) - done, &bytes);
         bytes = error == -EAGAIN ? 1 : bytes;
         if (!error)
             done += bytes;
@@ -321,7 +321,8 @@ static void a_reader_that_hangs_holds_nobody_up(void)
         backup.collected.fragments[backup.collected.count - 1];
     CU_ASSERT_EQUAL(fragment->kind, PST_FRAGMENT_ROWS);
     for (int i = 0; i < 10; i++)
-        CU_ASSERT_EQUAL(pst_source_produce(source, fragment, &cursor, &byte, 1, &bytes), -EAGAIN);
+        CU_ASSERT_EQUAL(pst_source_produce(source, fragment, 0, &cursor, &byte, 1, &bytes),
+                        -EAGAIN);
     pst_source_release(source);
     CU_ASSERT_EQUAL(children_named(guard, "penstock-reader", pids), 0);
     collected_free(&backup.collected);

@@ -296,7 +296,7 @@ static void produce(struct pst_source *source, struct scan *scan, size_t step)
     size_t bytes = 0;
     int error;
     do
-        error = pst_source_produce(source, scan->fragment, &scan->cursor, buffer, step, &bytes);
+        error = pst_source_produce(source, scan->fragment, 0, &scan->cursor, buffer, step, &bytes);
     while (error == -EAGAIN);
     ASSERT_OK(error);
     CU_ASSERT_FATAL(bytes <= step);

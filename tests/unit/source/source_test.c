@@ -223,7 +223,7 @@ static void produce_rows(struct pst_source *source, const struct pst_fragment_de
         uint64_t left = fragment->bytes - done;
         size_t capacity = left < 77777 ? (size_t)left + 1 : 77777;
         uint8_t slice[77777];
-        ASSERT_OK(pst_source_produce(source, fragment, &cursor, slice, capacity, &bytes));
+        ASSERT_OK(pst_source_produce(source, fragment, done, &cursor, slice, capacity, &bytes));
         CU_ASSERT_TRUE_FATAL(bytes <= left && bytes <= capacity);
         memcpy(out + done, slice, bytes);
         done += bytes;

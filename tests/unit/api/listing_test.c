@@ -1,0 +1,302 @@
+/* A program's source that lists what no LDM could scan and no restore read: its backups fail, in
+ * words, and nothing else does. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/suite.h"
+#include "tests/support/scratch.h"
+#include "tests/support/stderr_capture.h"
+#include "tests/unit/api/memory.h"
+
+#define SIZE 100u /* of the object */
+
+/* A source of one object, of which a test makes what it should not be. */
+static struct bad {
+    struct pst_source source; /* first */
+    void (*spoil)(struct pst_fragment_descriptor *fragment);
+    enum pst_fragment_kind kind;
+    struct pst_source_listing listing; /* more than there is */
+    int produced;                      /* calls of produce */
+    int result;
+    size_t bytes;
+} bad;
+
+static char scratch[SCRATCH_PATH_BYTES], bytes[SIZE];
+
+static int fill(struct pst_source *source, struct pst_fragment_descriptor *slot)
+{
+    const struct pst_object object = {.id = pst_source_object_id(source, 1),
+                                      .type = PST_OBJECT_FILE,
+                                      .path = "file",
+                                      .size = SIZE,
+                                      .mode = 0600};
+    const struct pst_fragment_file file = {.object = object.id};
+    char entry[256];
+    size_t entry_bytes = 0;
+    pst_fragment_init(slot, bad.kind);
+    int error = pst_object_encode(&object, entry, sizeof(entry), &entry_bytes);
+    if (!error)
+        error = pst_fragment_add_entry(slot, entry, entry_bytes, true);
+    if (!error)
+        error = pst_fragment_add_file(slot, &file);
+    return error ? error : pst_fragment_add_extent(slot, 0, SIZE, bytes);
+}
+
+static int list(struct pst_source *source, struct pst_fragment_sink *sink,
+                struct pst_source_listing *listing)
+{
+    struct pst_fragment_descriptor *slot;
+    int error = sink->acquire(sink, &slot);
+    if (!error)
+        error = fill(source, slot);
+    if (!error && bad.spoil)
+        bad.spoil(slot);
+    if (!error)
+        error = sink->emit(sink, slot);
+    listing->fragments = 1 + bad.listing.fragments;
+    listing->objects = 1 + bad.listing.objects;
+    listing->bytes = SIZE + bad.listing.bytes;
+    listing->unreadable = bad.listing.unreadable;
+    return error;
+}
+
+static int produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
+                   struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
+                   size_t *produced_bytes)
+{
+    (void)source;
+    (void)fragment;
+    (void)cursor;
+    (void)capacity_bytes;
+    memset(buffer, 'x', 1);
+    *produced_bytes = bad.produced++ == 0 ? bad.bytes : 0;
+    return bad.result;
+}
+
+static void set_up(void)
+{
+    make_scratch(scratch, NULL);
+}
+
+static void tear_down(void)
+{
+    remove_tree(scratch);
+}
+
+static void begin(enum pst_fragment_kind kind, void (*spoil)(struct pst_fragment_descriptor *))
+{
+    bad = (struct bad){.kind = kind, .spoil = spoil};
+    pst_source_init(&bad.source, "bad");
+    bad.source.flags = PST_SOURCE_ANY_LDM;
+    bad.source.list = list;
+    bad.source.produce = produce;
+}
+
+/* says: in the log; NULL: the backup is made. */
+static void expect(int expected, const char *says)
+{
+    struct pst_source *source = &bad.source;
+    struct pst_backup_job job;
+    struct pst_backup_outcome outcome;
+    job_for(&job, &source, scratch);
+    pst_backup_outcome_init(&outcome);
+    begin_log_capture();
+    int error = pst_run_backup(&job, &outcome);
+    char *log = end_log_capture();
+    bool is_said = !says || strstr(log, says);
+    if (error != expected || !is_said)
+        printf("%d, wanted %d and \"%s\": %s\n", error, expected, says ? says : "", log);
+    CU_ASSERT_EQUAL(error, expected);
+    CU_ASSERT_TRUE(is_said);
+    CU_ASSERT_EQUAL(bad.source.phase, PST_SOURCE_IDLE);
+    free(log);
+}
+
+/* ---- fragments ---- */
+
+#define SPOIL(name, statement)                                                                     \
+    static void name(struct pst_fragment_descriptor *f)                                            \
+    {                                                                                              \
+        statement;                                                                                 \
+    }
+
+SPOIL(kind, f->kind = 77)
+SPOIL(files, f->files_count = PST_FRAGMENT_FILES_MAX + 1)
+SPOIL(extents, f->extents_count = PST_FRAGMENT_EXTENTS_MAX + 1)
+SPOIL(entries_bytes, f->entries_bytes = 1u << 30)
+SPOIL(paths_offset, f->paths_offset = PST_FRAGMENT_DATA_BYTES + 1)
+SPOIL(more_objects, f->objects_count = 9)
+SPOIL(owner, f->owner = 99)
+SPOIL(more_entries, f->entries_count = 5)
+SPOIL(garbage, memset(f->data, 0xff, 64))
+SPOIL(no_entry, f->entries_bytes = f->entries_count = f->objects_count = 0)
+SPOIL(no_file, f->files_count = 0)
+SPOIL(no_object, f->files[0].object = 0)
+SPOIL(other_object, f->files[0].object = UINT64_MAX)
+SPOIL(flags, f->files[0].flags = 0x80)
+SPOIL(in_base, f->files[0].flags = PST_FRAGMENT_FILE_IN_BASE)
+SPOIL(path, f->files[0].path = "/etc/passwd")
+SPOIL(other_file, f->extents[0].file = 3)
+SPOIL(far, f->extents[0].offset = UINT64_MAX - 5)
+SPOIL(beyond, f->extents[0].offset = 50)
+SPOIL(longer, f->bytes = f->extents[0].length = 200)
+SPOIL(nothing, f->extents[0].length = 0)
+SPOIL(endless, f->extents[0].length = UINT64_MAX)
+SPOIL(neither, f->extents[0].literal = NULL)
+SPOIL(twice, f->extents[1] = f->extents[0]; f->extents_count = 2; f->bytes = 200)
+SPOIL(more_bytes, f->bytes = 101)
+
+static const struct {
+    void (*spoil)(struct pst_fragment_descriptor *fragment);
+    const char *says;
+} fragments[] = {
+    {kind, "no known kind"},
+    {files, "more than a slot holds"},
+    {extents, "more than a slot holds"},
+    {entries_bytes, "more than a slot holds"},
+    {paths_offset, "more than a slot holds"},
+    {more_objects, "more than a slot holds"},
+    {owner, "an LDM that there is not"},
+    {more_entries, "another number of entries"},
+    {garbage, "an entry that is none"},
+    {no_entry, "a file without an entry"},
+    {no_file, "extents of no file"},
+    {no_object, "a file without an entry"},
+    {other_object, "a file without an entry"},
+    {flags, "unknown flags"},
+    {in_base, "a file of a base"},
+    {path, "no root_fd"},
+    {other_file, "extents of no file"},
+    {far, "beyond the size"},
+    {beyond, "beyond the size"},
+    {longer, "beyond the size"},
+    {nothing, "a length that there is not"},
+    {endless, "a length that there is not"},
+    {neither, "neither a path nor a literal"},
+    {twice, "overlap"},
+    {more_bytes, "another number of bytes"},
+};
+
+static void a_fragment_that_is_none_fails_the_backup(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    expect(0, NULL);
+    for (size_t i = 0; i < sizeof(fragments) / sizeof(fragments[0]); i++) {
+        begin(PST_FRAGMENT_EXTENTS, fragments[i].spoil);
+        expect(-EINVAL, fragments[i].says);
+    }
+}
+
+static void a_path_lies_in_its_slot(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, path);
+    bad.source.root_fd = 0;
+    expect(-EINVAL, "does not lie in its slot");
+}
+
+/* ---- the sink ---- */
+
+static int emit_twice(struct pst_source *source, struct pst_fragment_sink *sink,
+                      struct pst_source_listing *listing)
+{
+    struct pst_fragment_descriptor *slot;
+    int error = sink->acquire(sink, &slot);
+    if (!error)
+        error = fill(source, slot);
+    if (!error)
+        error = sink->emit(sink, slot);
+    listing->fragments = 1;
+    return error ? error : sink->emit(sink, slot);
+}
+
+static int emit_its_own(struct pst_source *source, struct pst_fragment_sink *sink,
+                        struct pst_source_listing *listing)
+{
+    (void)listing;
+    struct pst_fragment_descriptor *own = malloc(sizeof(*own));
+    int error = own ? fill(source, own) : -ENOMEM;
+    if (!error)
+        error = sink->emit(sink, own);
+    free(own);
+    return error;
+}
+
+static void a_slot_is_the_sinks_and_emitted_once(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.source.list = emit_twice;
+    expect(-EINVAL, "a slot that it was not given");
+    bad.source.list = emit_its_own;
+    expect(-EINVAL, "a slot that it was not given");
+}
+
+static void a_listing_counts_what_it_gave(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.listing.fragments = 1;
+    expect(-EINVAL, "it counted 2 fragments");
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.listing.objects = 1;
+    expect(-EINVAL, "2 objects");
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.listing.bytes = (uint64_t)-1;
+    expect(-EINVAL, "99 bytes");
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.listing.unreadable = 1;
+    expect(-EINVAL, "1 unreadable");
+}
+
+/* ---- methods ---- */
+
+static int errs(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)source;
+    (void)deadline_ns;
+    return bad.result;
+}
+
+static void an_error_is_one(void)
+{
+    const int results[] = {5, INT_MIN, -99999};
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+        begin(PST_FRAGMENT_EXTENTS, NULL);
+        bad.result = results[i];
+        bad.source.freeze = errs;
+        expect(-EINVAL, "its freeze returned");
+        begin(PST_FRAGMENT_ROWS, NULL);
+        bad.result = results[i];
+        expect(-EINVAL, "its produce returned");
+    }
+}
+
+static void rows_fit_what_is_asked_for(void)
+{
+    begin(PST_FRAGMENT_ROWS, NULL);
+    bad.bytes = SIZE;
+    expect(0, NULL);
+    CU_ASSERT_EQUAL(bad.produced, 1); /* the length is known */
+    const size_t made[] = {0, SIZE - 1, SIZE + 1, SIZE_MAX};
+    for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+        begin(PST_FRAGMENT_ROWS, NULL);
+        bad.bytes = made[i];
+        expect(-EINVAL, "its produce made");
+    }
+}
+
+int main(void)
+{
+    CU_TestInfo tests[] = {
+        {"a fragment that is none fails the backup", a_fragment_that_is_none_fails_the_backup},
+        {"a path lies in its slot", a_path_lies_in_its_slot},
+        {"a slot is the sink's, and emitted once", a_slot_is_the_sinks_and_emitted_once},
+        {"a listing counts what it gave", a_listing_counts_what_it_gave},
+        {"an error is one", an_error_is_one},
+        {"rows fit what is asked for", rows_fit_what_is_asked_for},
+        CU_TEST_INFO_NULL,
+    };
+    CU_SuiteInfo suites[] = {{"listing", NULL, NULL, set_up, tear_down, tests}, CU_SUITE_INFO_NULL};
+    return suites_run(suites);
+}
