@@ -15,8 +15,9 @@
 
 static uint32_t struct_bytes(const void *given)
 {
-    uint32_t bytes;
-    memcpy(&bytes, given, sizeof(bytes));
+    uint32_t bytes = 0;
+    if (given)
+        memcpy(&bytes, given, sizeof(bytes));
     return bytes;
 }
 

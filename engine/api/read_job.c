@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/job_check.h"
 #include "engine/api/job_pace.h"
 #include "engine/api/placement.h"
 #include "engine/api/read_watch.h"
@@ -285,6 +286,8 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
     if (error)
         snprintf(own.message, sizeof(own.message), "pst_verify_job: %s", pst_abi_error_text(error));
     else
+        error = job_check_verify(&job, own.message);
+    if (!error)
         error = pst_job_verify(&job, NULL, &own);
     pst_abi_give(outcome, &own, sizeof(own));
     return error;
@@ -440,8 +443,10 @@ int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outc
         snprintf(own->message, sizeof(own->message), "no target to restore into");
         error = -EINVAL;
     } else {
-        error = pst_job_restore(&job, NULL, &report);
+        error = job_check_restore(&job, own->message);
     }
+    if (!error)
+        error = pst_job_restore(&job, NULL, &report);
     pst_abi_give(outcome, own, sizeof(*own));
     return error;
 }

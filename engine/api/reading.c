@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/api/job_check.h"
 #include "engine/restore/restore.h"
 
 /* "DIR: …", "DIR and 2 more: …". */
@@ -122,9 +123,10 @@ int pst_list_backups(const char *const *directories, uint32_t directories_count,
 {
     struct pst_backup_list list;
     char message[PST_MESSAGE_BYTES];
-    if (!directories || !each)
+    int error = pst_job_check_list("directories", directories, directories_count, message);
+    if (error || !each)
         return -EINVAL;
-    int error = pst_backup_list_read(directories, directories_count, &list, message);
+    error = pst_backup_list_read(directories, directories_count, &list, message);
     if (error)
         return error;
     for (size_t i = 0; i < list.count && !error; i++) {

@@ -16,6 +16,7 @@
 #include "engine/api/dry_run.h"
 #include "engine/api/file_choice.h"
 #include "engine/api/freeze_choice.h"
+#include "engine/api/job_check.h"
 #include "engine/api/job_pace.h"
 #include "engine/api/job_timeouts.h"
 #include "engine/api/placement.h"
@@ -131,7 +132,8 @@ static int check_job(struct pst_session *session)
     if (job->label && !is_label(job->label))
         return fail(session, -EINVAL, "label: give 1 to %u bytes of printable UTF-8 text",
                     PST_LABEL_BYTES_MAX);
-    return check_limits(session);
+    int error = job_check_backup(job, session->message);
+    return error ? error : check_limits(session);
 }
 
 static int read_keys(struct pst_session *session)
@@ -579,6 +581,8 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     struct pst_session_report *report = calloc(1, sizeof(*report));
     struct pst_session *session = NULL;
     error = report ? pst_session_open(job, &session, outcome.message) : -ENOMEM;
+    if (!error)
+        error = pst_job_check_sealing(job, outcome.message);
     if (!error)
         error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);

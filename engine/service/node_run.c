@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/job_check.h"
 #include "engine/base/log.h"
 #include "engine/service/daemon.h"
 
@@ -24,6 +25,11 @@ static int take_job(const struct pst_node_job *given, struct embedded_node *run,
         (void)snprintf(message, PST_MESSAGE_BYTES, "pst_node_job: %s", pst_abi_error_text(error));
         return error;
     }
+    error = pst_job_check_list("members", node->members, node->members_count, message);
+    if (!error)
+        error = pst_job_check_sealing(node->backup, message);
+    if (error)
+        return error;
     if (node->cluster && node->cluster_id == 0)
         node->cluster_id = pst_daemon_cluster_id(node->cluster);
     if (node->cluster && !node->fabric_directory)

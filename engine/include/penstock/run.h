@@ -89,7 +89,7 @@ static inline void pst_keys_init(struct pst_keys *keys)
 
 struct pst_backup_job {
     uint32_t struct_bytes;
-    uint32_t number;       /* of the backup; 0: the next one */
+    uint32_t number;       /* of the backup, 4000000000 at most; 0: the next one */
     const char *directory; /* of the backups; made if its parent exists */
     /* What to back up, all cut at the same instant: specs as of `penstock backup --source`, opened
      * and closed by the call, and sources of the caller's own, each idle, with its name set, used
@@ -127,8 +127,8 @@ struct pst_backup_job {
     const char *compress;      /* chunks: "none", "lz4", "zstd", or "zstd:1" to "zstd:9", which
                                   shrinks most; "auto": as much as costs no time; NULL:
                                   PST_COMPRESS_DEFAULT */
-    /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it.
-     * NULL: it is not sealed. */
+    /* Seals the backup: contents, names and sources are encrypted, and any of these keys opens it;
+     * -EINVAL if there is none in it. NULL: it is not sealed. */
     const struct pst_keys *keys;
     /* What has not changed since an earlier backup in the directory, the base, is not stored again,
      * but referred to: "auto": the newest that will do; or one by its number or uid; "none", NULL:

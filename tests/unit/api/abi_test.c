@@ -201,11 +201,92 @@ static void a_job_that_cannot_be_run_is_refused(void)
     job.is_logical = true;
     expect_refused("no source has tables");
     job = good;
+    static const char *const table[] = {"table"};
+    job.tables = table;
     job.tables_count = 1;
     expect_refused("logical");
     job = good;
     job.run.ldms = PST_LDMS_MAX + 1;
     expect_refused("257");
+    job = good;
+    job.number = UINT32_MAX; /* would leave none for the backups after it */
+    expect_refused("number 4294967295");
+    job = good;
+    job.full_every = PST_FULL_EVERY_MAX + 1;
+    job.base = "auto";
+    expect_refused("full-every 1001");
+}
+
+/* The lists of a backup's job; the list and its count lie side by side in none. */
+static void a_list_that_is_shorter_than_it_counts_is_refused(void)
+{
+    static const char *const half[] = {"text", NULL};
+    const struct {
+        const char *name;
+        const char *const **list;
+        uint32_t *count;
+    } lists[] = {
+        {"specs", &job.specs, &job.specs_count},
+        {"tables", &job.tables, &job.tables_count},
+        {"unwanted tables", &job.unwanted_tables, &job.unwanted_tables_count},
+        {"exclude", &job.exclude, &job.exclude_count},
+        {"exclude files", &job.exclude_files, &job.exclude_files_count},
+        {"exclude tags", &job.exclude_tags, &job.exclude_tags_count},
+    };
+    const struct pst_backup_job good = job;
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        *lists[i].count = 2;
+        expect_refused(lists[i].name);
+        *lists[i].list = half;
+        expect_refused(lists[i].name);
+        job = good;
+    }
+    job.sources = NULL;
+    expect_refused("sources");
+    job = good;
+    CU_ASSERT_EQUAL(pst_run_backup(NULL, &outcome), -EINVAL);
+    CU_ASSERT_EQUAL(pst_run_backup(&job, NULL), -EINVAL);
+}
+
+static void keys_that_are_none_seal_nothing_and_are_refused(void)
+{
+    struct pst_keys keys;
+    pst_keys_init(&keys);
+    job.keys = &keys;
+    expect_refused("there is none in it");
+    keys.files_count = 1;
+    expect_refused("files of keys");
+    keys.files_count = 0;
+    keys.recipients_count = 1;
+    expect_refused("recipients");
+}
+
+static void jobs_that_read_are_refused_likewise(void)
+{
+    struct pst_verify_outcome seen;
+    struct pst_restore_outcome made;
+    struct pst_verify_job verify;
+    struct pst_restore_job restore;
+    pst_verify_job_init(&verify);
+    pst_restore_job_init(&restore);
+    pst_verify_outcome_init(&seen);
+    pst_restore_outcome_init(&made);
+    restore.target = scratch;
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    verify.directory = restore.directory = scratch;
+    verify.only_count = restore.only_count = 1;
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    verify.only_count = restore.only_count = 0;
+    verify.more_directories_count = restore.more_directories_count = 1;
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    restore.more_directories_count = 0;
+    restore.paths_count = 1;
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(made.message, "paths"));
+    CU_ASSERT_EQUAL(pst_list_backups(NULL, 1, NULL, NULL), -EINVAL);
 }
 
 int main(void)
@@ -225,6 +306,11 @@ int main(void)
          a_newer_source_is_refused_only_for_what_it_asks},
         {"a source that cannot be run is refused", a_source_that_cannot_be_run_is_refused},
         {"a job that cannot be run is refused", a_job_that_cannot_be_run_is_refused},
+        {"a list that is shorter than it counts is refused",
+         a_list_that_is_shorter_than_it_counts_is_refused},
+        {"keys that are none seal nothing, and are refused",
+         keys_that_are_none_seal_nothing_and_are_refused},
+        {"jobs that read are refused likewise", jobs_that_read_are_refused_likewise},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"ABI", NULL, NULL, set_up, tear_down, tests}, CU_SUITE_INFO_NULL};

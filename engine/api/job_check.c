@@ -1,0 +1,119 @@
+/*
+ * Looks at the lists of a job before anybody reads them. Called by the entries of the library, on
+ * the caller's thread.
+ */
+#include "engine/api/job_check.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "engine/base/limits.h"
+
+struct text_list {
+    const char *name;
+    const char *const *texts;
+    uint32_t count;
+};
+
+int pst_job_check_list(const char *name, const char *const *texts, uint32_t count, char *message)
+{
+    uint32_t whole = 0;
+    while (texts && whole < count && texts[whole])
+        whole++;
+    if (whole == count)
+        return 0;
+    snprintf(message, PST_MESSAGE_BYTES, "%s: %s is NULL, of a list that counts %u", name,
+             texts ? "one of the texts" : "the list", count);
+    return -EINVAL;
+}
+
+static int check_lists(const struct text_list *lists, size_t count, char *message)
+{
+    int error = 0;
+    for (size_t i = 0; !error && i < count; i++)
+        error = pst_job_check_list(lists[i].name, lists[i].texts, lists[i].count, message);
+    return error;
+}
+
+#define CHECK(lists, message) check_lists(lists, sizeof(lists) / sizeof((lists)[0]), message)
+
+static int check_keys(const struct pst_keys *keys, char *message)
+{
+    if (!keys || keys->struct_bytes < sizeof(*keys)) /* which is found where they are read */
+        return 0;
+    const struct text_list lists[] = {
+        {"files of keys", keys->files, keys->files_count},
+        {"recipients", keys->recipients, keys->recipients_count},
+    };
+    return CHECK(lists, message);
+}
+
+int job_check_backup(const struct pst_backup_job *job, char *message)
+{
+    const struct text_list lists[] = {
+        {"specs", job->specs, job->specs_count},
+        {"tables", job->tables, job->tables_count},
+        {"unwanted tables", job->unwanted_tables, job->unwanted_tables_count},
+        {"exclude", job->exclude, job->exclude_count},
+        {"exclude files", job->exclude_files, job->exclude_files_count},
+        {"exclude tags", job->exclude_tags, job->exclude_tags_count},
+    };
+    if (job->sources_count > 0 && !job->sources) {
+        snprintf(message, PST_MESSAGE_BYTES, "sources: the list is NULL");
+        return -EINVAL;
+    }
+    if (job->number > PST_BACKUP_NUMBER_WANTED_MAX || job->full_every > PST_FULL_EVERY_MAX) {
+        snprintf(message, PST_MESSAGE_BYTES, "number %u, full-every %u: give at most %u and %u",
+                 job->number, job->full_every, PST_BACKUP_NUMBER_WANTED_MAX, PST_FULL_EVERY_MAX);
+        return -EINVAL;
+    }
+    int error = CHECK(lists, message);
+    return error ? error : check_keys(job->keys, message);
+}
+
+int pst_job_check_sealing(const struct pst_backup_job *given, char *message)
+{
+    size_t end = offsetof(struct pst_backup_job, keys) + sizeof(given->keys);
+    const struct pst_keys *keys = given && given->struct_bytes >= end ? given->keys : NULL;
+    if (!keys || keys->files_count > 0 || keys->recipients_count > 0 || keys->passphrase_asks > 0 ||
+        keys->passphrase_file || keys->passphrase_command)
+        return 0;
+    snprintf(message, PST_MESSAGE_BYTES,
+             "keys: there is none in it: give NULL for a backup that is not sealed");
+    return -EINVAL;
+}
+
+/* Of those that read backups. */
+static int check_reading(const char *directory, const struct text_list *more,
+                         const struct pst_keys *keys, char *message)
+{
+    if (!directory) {
+        snprintf(message, PST_MESSAGE_BYTES, "no directory of backups is given");
+        return -EINVAL;
+    }
+    int error = check_lists(more, 1, message);
+    return error ? error : check_keys(keys, message);
+}
+
+int job_check_verify(const struct pst_verify_job *job, char *message)
+{
+    const struct text_list more = {"more directories", job->more_directories,
+                                   job->more_directories_count};
+    const struct text_list lists[] = {{"only", job->only, job->only_count}};
+    int error = check_reading(job->directory, &more, job->keys, message);
+    return error ? error : CHECK(lists, message);
+}
+
+int job_check_restore(const struct pst_restore_job *job, char *message)
+{
+    const struct text_list more = {"more directories", job->more_directories,
+                                   job->more_directories_count};
+    const struct text_list lists[] = {
+        {"only", job->only, job->only_count},
+        {"paths", job->paths, job->paths_count},
+        {"tables", job->tables, job->tables_count},
+    };
+    int error = check_reading(job->directory, &more, job->keys, message);
+    return error ? error : CHECK(lists, message);
+}

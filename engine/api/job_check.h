@@ -1,0 +1,22 @@
+/*
+ * What every job of the library may be given wrong: lists that are shorter than they count.
+ */
+#ifndef PST_ENGINE_API_JOB_CHECK_H
+#define PST_ENGINE_API_JOB_CHECK_H
+
+#include "penstock/node.h"
+#include "penstock/run.h"
+
+/* Each 0, or -EINVAL with message (PST_MESSAGE_BYTES). */
+PST_MUST_USE int job_check_backup(const struct pst_backup_job *job, char *message);
+PST_MUST_USE int job_check_verify(const struct pst_verify_job *job, char *message);
+PST_MUST_USE int job_check_restore(const struct pst_restore_job *job, char *message);
+
+/* Of a program's own struct: keys that name none, and would seal nothing. */
+PST_MUST_USE int pst_job_check_sealing(const struct pst_backup_job *given, char *message);
+
+/* Of the list `name` of a job: -EINVAL if it, or one of its texts, is NULL. */
+PST_MUST_USE int pst_job_check_list(const char *name, const char *const *texts, uint32_t count,
+                                    char *message);
+
+#endif
