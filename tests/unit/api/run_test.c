@@ -189,8 +189,13 @@ static void one_backup_in_two_directories(void)
     job.only = only;
     CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), 0);
     CU_ASSERT_TRUE(memory_is_in(&memory, in_scratch("of-both/bytes", path)));
+    const char *many[64];
+    for (size_t i = 0; i < 64; i++)
+        many[i] = to;
+    job.more_directories = many;
     job.more_directories_count = 64;
     CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "too many directories"));
     memory_close(&memory);
 }
 
