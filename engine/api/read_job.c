@@ -29,7 +29,7 @@ struct job_reader {
     const struct pst_run *run;
     void (*on_finding)(void *context, const struct pst_finding *finding); /* verify's; or NULL */
     void (*on_trouble)(void *context, const struct pst_restore_trouble *trouble); /* likewise */
-    struct pst_keyring *keyring;                                                  /* NULL: none */
+    struct pst_keyring *keyring; /* of request's keys; NULL: none */
     struct pst_reading reading;
     struct pst_placements placements;
     struct pst_crew crew;
@@ -48,6 +48,7 @@ struct request {
     const struct pst_run *run;
     const char *job; /* "verify" … */
     const struct pst_keys *keys;
+    const struct pst_keyring *keyring; /* of the caller's; NULL: keys */
     const char *pace;
     uint64_t min_rate;
     const atomic_bool *cancel; /* may be NULL */
@@ -80,11 +81,12 @@ static int open_backup(struct job_reader *reader, const struct request *request,
     }
     for (uint32_t i = 0; i < more; i++)
         directories[i + 1] = request->more_directories[i];
-    int error = pst_keyring_read(request->keys, &reader->keyring, message);
+    int error = request->keyring ? 0 : pst_keyring_read(request->keys, &reader->keyring, message);
     if (error)
         return error;
-    error = pst_reading_open(directories, more + 1, reader->keyring, request->id, request->pick,
-                             &reader->reading, message);
+    error = pst_reading_open(directories, more + 1,
+                             request->keyring ? request->keyring : reader->keyring, request->id,
+                             request->pick, &reader->reading, message);
     if (error)
         goto err_after_keys;
     error = place(reader, request, message);
@@ -250,8 +252,8 @@ static int verify(struct job_reader *reader, const struct pst_verify_job *job,
     return error;
 }
 
-int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
-                   struct pst_verify_outcome *outcome)
+int pst_job_verify(const struct pst_verify_job *job, const struct pst_keyring *keyring,
+                   const atomic_bool *cancel, struct pst_verify_outcome *outcome)
 {
     const struct request request = {.directory = job->directory,
                                     .more_directories = job->more_directories,
@@ -261,6 +263,7 @@ int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
                                     .run = &job->run,
                                     .job = "verify",
                                     .keys = job->keys,
+                                    .keyring = keyring,
                                     .pace = job->pace,
                                     .min_rate = job->min_rate,
                                     .cancel = cancel};
@@ -288,7 +291,7 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
     else
         error = job_check_verify(&job, own.message);
     if (!error)
-        error = pst_job_verify(&job, NULL, &own);
+        error = pst_job_verify(&job, NULL, NULL, &own);
     pst_abi_give(outcome, &own, sizeof(own));
     return error;
 }

@@ -13,9 +13,12 @@
 
 #include "penstock/run.h"
 
-/* As pst_run_verify. */
-PST_MUST_USE int pst_job_verify(const struct pst_verify_job *job, const atomic_bool *cancel,
-                                struct pst_verify_outcome *outcome);
+struct pst_keyring;
+
+/* As pst_run_verify. keyring: opens what is sealed, in the place of job->keys, which are read by
+ * each job; NULL: they do. */
+PST_MUST_USE int pst_job_verify(const struct pst_verify_job *job, const struct pst_keyring *keyring,
+                                const atomic_bool *cancel, struct pst_verify_outcome *outcome);
 
 struct pst_restore_report {
     struct pst_restore_outcome outcome;

@@ -8,6 +8,7 @@
 #include <jansson.h>
 
 #include "engine/api/read_job.h"
+#include "engine/base/hex.h"
 #include "engine/base/log.h"
 #include "engine/cli/backups.h"
 #include "engine/cli/commands.h"
@@ -19,6 +20,8 @@
 #include "engine/cli/read_command.h"
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
+#include "engine/key/keyring.h"
+#include "engine/repository/verify_due.h"
 #include "engine/service/interrupt.h"
 
 static const struct cli_option options[] = {
@@ -36,6 +39,12 @@ static const struct cli_option options[] = {
      .help =
          "read only so much of the chunks of each part, the next share at each run, so that all "
          "have their turn. How far it is, is kept beside the backup, and list shows it"},
+    {.name = "newer-than-verified",
+     .kind = CLI_OPTION_SWITCH,
+     .yields_to = "only",
+     .yields_to_positionals = true,
+     .help = "verify, the oldest first, every backup that is newer than the last one that was "
+             "found whole, of each set of sources of its own"},
     CLI_PLACEMENT_OPTIONS,
     CLI_PACE_OPTIONS,
     CLI_METRICS_FILE_OPTION,
@@ -145,11 +154,106 @@ static int read_percent(const struct cli_arguments *arguments, uint32_t *percent
     return 0;
 }
 
+/* Ends the read and reports. */
+static enum cli_exit verify_one(struct cli_read *read, const struct pst_verify_job *job,
+                                const struct pst_keyring *keyring)
+{
+    const struct cli_arguments *arguments = read->arguments;
+    struct pst_verify_outcome outcome = {0};
+    int error = pst_job_verify(job, keyring, pst_interrupt_flag(), &outcome);
+    cli_read_end(read);
+    int printed = outcome.number != 0 && error != -ECANCELED && error != -ENOKEY
+                      ? print_summary(&outcome, cli_argument_json(arguments))
+                      : 0;
+    if (error && outcome.number != 0 && is_unverified(error))
+        return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
+    if (error)
+        return cli_read_fail(read, error, outcome.number, outcome.message, error == -ENOKEY);
+    note_results(&outcome);
+    if (printed)
+        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
+                        pst_error_text(printed));
+    if (outcome.passed_over)
+        return cli_read_passed_over(read, "verified", outcome.number, outcome.passed_over);
+    return CLI_EXIT_DONE;
+}
+
+/* ---- --newer-than-verified ---- */
+
+static enum cli_exit verify_named(struct cli_read *read, struct pst_verify_job *job,
+                                  const struct pst_backup *backup,
+                                  const struct pst_keyring *keyring)
+{
+    char id[2 * PST_UID_BYTES + 1];
+    if (backup->has_uid)
+        pst_hex_encode(backup->uid, PST_UID_BYTES, id);
+    else
+        snprintf(id, sizeof(id), "%u", backup->number);
+    job->id = read->id = id;
+    enum cli_exit code = cli_read_next(read, "verify");
+    if (code == CLI_EXIT_DONE)
+        code = verify_one(read, job, keyring);
+    job->id = read->id = NULL;
+    return code;
+}
+
+/* Damage is what the command ends with before anything else. */
+static enum cli_exit worse(enum cli_exit one, enum cli_exit other)
+{
+    return one == CLI_EXIT_DONE || other == CLI_EXIT_FAILED || other == CLI_EXIT_INTERRUPTED ? other
+                                                                                             : one;
+}
+
+static enum cli_exit verify_due(struct cli_read *read, struct pst_verify_job *job,
+                                const struct pst_backup_list *list,
+                                const struct pst_keyring *keyring)
+{
+    enum cli_exit worst = CLI_EXIT_DONE;
+    uint32_t due = 0, failed = 0;
+    for (size_t i = 0; i < list->count && worst != CLI_EXIT_INTERRUPTED; i++) {
+        if (!pst_backup_is_due(list, list->backups[i]))
+            continue;
+        enum cli_exit code = verify_named(read, job, list->backups[i], keyring);
+        worst = code == CLI_EXIT_DONE ? worst : worse(worst, code);
+        failed += code != CLI_EXIT_DONE;
+        due++;
+    }
+    if (failed > 0 && due > 1 && worst != CLI_EXIT_INTERRUPTED)
+        return cli_fail(read->arguments, worst, "of %u backups %u %s not found whole: see above",
+                        due, failed, failed == 1 ? "was" : "were");
+    if (due == 0)
+        pst_log(PST_LOG_INFO, "no backup is newer than the last one that was found whole");
+    return worst;
+}
+
+/* A passphrase is asked for once, and a pipe can be read once. */
+static enum cli_exit verify_newer(struct cli_read *read, struct pst_verify_job *job)
+{
+    struct pst_keyring *keyring;
+    struct pst_backup_list list;
+    const struct pst_backup *newest;
+    char message[PST_MESSAGE_BYTES];
+    cli_read_end(read);
+    enum cli_exit code = cli_backups_keys(read->arguments, &keyring);
+    if (code != CLI_EXIT_DONE)
+        return code;
+    code = cli_backups_read(read->arguments, keyring, &list);
+    if (code == CLI_EXIT_DONE) {
+        int error = pst_backup_find(&list, NULL, PST_PICK_DECIDED, &newest, message);
+        code = error ? cli_read_fail(read, error, 0, message, false)
+                     : verify_due(read, job, &list, keyring);
+        pst_backup_list_release(&list);
+    }
+    pst_keyring_release(keyring);
+    return code;
+}
+
+/* ---- the command ---- */
+
 static enum cli_exit verify(const struct cli_arguments *arguments, uint32_t percent)
 {
     struct cli_read read;
     struct pst_verify_job job;
-    struct pst_verify_outcome outcome = {0};
     const char *only[CLI_OPTION_VALUES_MAX];
     pst_verify_job_init(&job);
     enum cli_exit code = cli_read_begin(arguments, "verify", &read, &job.run);
@@ -167,31 +271,22 @@ static enum cli_exit verify(const struct cli_arguments *arguments, uint32_t perc
     job.pace = cli_argument_text(arguments, "pace");
     job.min_rate = cli_argument_number(arguments, "min-rate");
     job.on_finding = on_finding;
-    int error = pst_job_verify(&job, pst_interrupt_flag(), &outcome);
-    cli_read_end(&read);
-    int printed = outcome.number != 0 && error != -ECANCELED && error != -ENOKEY
-                      ? print_summary(&outcome, cli_argument_json(arguments))
-                      : 0;
-    if (error && outcome.number != 0 && is_unverified(error))
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
-    if (error)
-        return cli_read_fail(&read, error, outcome.number, outcome.message, error == -ENOKEY);
-    note_results(&outcome);
-    if (printed)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                        pst_error_text(printed));
-    if (outcome.passed_over)
-        return cli_read_passed_over(&read, "verified", outcome.number, outcome.passed_over);
-    return CLI_EXIT_DONE;
+    return cli_argument_switch(arguments, "newer-than-verified") ? verify_newer(&read, &job)
+                                                                 : verify_one(&read, &job, NULL);
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
     uint32_t percent;
+    bool newer = cli_argument_switch(arguments, "newer-than-verified");
     if (read_percent(arguments, &percent) != 0)
         return cli_fail(arguments, CLI_EXIT_USAGE, "--sample: give 1%% to 99%%");
     if (percent && cli_argument_count(arguments, "only") > 0)
         return cli_fail(arguments, CLI_EXIT_USAGE, "--only and --sample exclude each other");
+    if (newer && (arguments->positional_count > 0 || cli_argument_count(arguments, "only") > 0))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--newer-than-verified chooses the backups, whole ones: give neither an ID "
+                        "nor --only");
     return verify(arguments, percent);
 }
 

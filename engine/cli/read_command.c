@@ -24,7 +24,6 @@ static void on_status(void *context, const struct pst_status *status)
 enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
                              struct cli_read *read, struct pst_run *run)
 {
-    bool json = cli_argument_json(arguments);
     int error = pst_interrupt_install();
     if (!error)
         error = pst_interrupt_take_apart();
@@ -34,16 +33,22 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     read->arguments = arguments;
     read->directories_count = cli_argument_texts(arguments, "from", read->directories);
     read->id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    read->progress = cli_progress_start(json ? stdout : stderr,
-                                        cli_progress_choose_style(json, arguments->quiet), label,
-                                        pst_monotonic_ns());
-    if (!read->progress)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "out of memory");
     run->ldms = (uint32_t)cli_argument_number(arguments, "ldms");
     run->ldm_cpus = cli_argument_text(arguments, "ldm-cpus");
     run->hub_cpu = cli_argument_text(arguments, "hub-cpu");
     run->on_status = on_status;
     run->context = read;
+    return cli_read_next(read, label);
+}
+
+enum cli_exit cli_read_next(struct cli_read *read, const char *label)
+{
+    bool json = cli_argument_json(read->arguments);
+    read->progress = cli_progress_start(json ? stdout : stderr,
+                                        cli_progress_choose_style(json, read->arguments->quiet),
+                                        label, pst_monotonic_ns());
+    if (!read->progress)
+        return cli_fail(read->arguments, CLI_EXIT_FAILED, "out of memory");
     return CLI_EXIT_DONE;
 }
 

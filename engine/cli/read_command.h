@@ -25,6 +25,9 @@ struct cli_read {
 PST_MUST_USE enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
                                           struct cli_read *read, struct pst_run *run);
 
+/* One job after another: the progress of the next. Likewise. */
+PST_MUST_USE enum cli_exit cli_read_next(struct cli_read *read, const char *label);
+
 /* The job has ended: removes the progress. */
 void cli_read_end(struct cli_read *read);
 

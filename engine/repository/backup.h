@@ -29,6 +29,13 @@ static inline bool pst_backup_is_usable(enum pst_backup_state state)
            state == PST_BACKUP_MISNAMED;
 }
 
+/* Whether nothing ever said that a backup is complete, or can: it is being written, or was cut off.
+ */
+static inline bool pst_backup_was_never_completed(enum pst_backup_state state)
+{
+    return state == PST_BACKUP_INCOMPLETE || state == PST_BACKUP_CUT_OFF;
+}
+
 struct decision_pair; /* decision.h */
 
 /* One backup. cluster is set where its manifest could be read, nodes where all of theirs could. */

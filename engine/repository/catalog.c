@@ -388,11 +388,6 @@ static bool is_misnamed(const struct pst_backup *backup)
     return backup->stored_as != backup->number;
 }
 
-static bool was_never_completed(const struct pst_backup *backup)
-{
-    return backup->state == PST_BACKUP_INCOMPLETE || backup->state == PST_BACKUP_CUT_OFF;
-}
-
 static bool is_usable(const struct pst_backup *backup)
 {
     return pst_backup_is_usable(backup->state) && !is_misnamed(backup);
@@ -400,7 +395,7 @@ static bool is_usable(const struct pst_backup *backup)
 
 static bool is_decided(const struct pst_backup *backup)
 {
-    return !was_never_completed(backup) && backup->state != PST_BACKUP_IN_DOUBT &&
+    return !pst_backup_was_never_completed(backup->state) && backup->state != PST_BACKUP_IN_DOUBT &&
            !is_misnamed(backup);
 }
 
@@ -545,7 +540,7 @@ uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
     uint32_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *backup = list->backups[i];
-        if (backup->number <= chosen->number || was_never_completed(backup))
+        if (backup->number <= chosen->number || pst_backup_was_never_completed(backup->state))
             continue;
         pst_log(PST_LOG_WARNING, "backup %u, which is newer than %u, is passed over: it is %s: %s",
                 backup->number, chosen->number, pst_backup_state_text(backup->state),

@@ -104,6 +104,20 @@ static bool has_same_nodes(const struct pst_backup *one, const struct pst_backup
     return is_same;
 }
 
+static bool knows_all_nodes(const struct pst_backup *backup)
+{
+    bool all = backup->nodes && backup->cluster.nodes_count > 0;
+    for (uint32_t i = 0; all && i < backup->cluster.nodes_count; i++)
+        all = backup->nodes[i].parts_count > 0;
+    return all;
+}
+
+bool retention_is_one_series(const struct pst_backup *one, const struct pst_backup *other)
+{
+    return knows_all_nodes(one) && knows_all_nodes(other) && has_same_nodes(one, other) &&
+           may_be_of_one_series(one, other);
+}
+
 /* Of a complete one, all of whose sources are known. Only such ones make a series: what another is
  * of cannot tell two apart. */
 static struct series *series_of(struct judging *judging, const struct pst_backup *backup)

@@ -44,6 +44,10 @@ struct pst_retention_verdict {
     char reason[PST_MESSAGE_BYTES]; /* "day 2 of 7, week 1 of 4"; of one to be removed, why */
 };
 
+/* Whether two backups are surely of one series: all nodes of both are known to have had the same
+ * sources. */
+bool retention_is_one_series(const struct pst_backup *one, const struct pst_backup *other);
+
 /* Sets verdicts[i] for each backup of the list, by its index. -ENOMEM. */
 int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,
                         struct pst_retention_verdict *verdicts) PST_MUST_USE;

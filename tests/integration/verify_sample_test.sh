@@ -125,9 +125,71 @@ notes() {
     expect_absent "$backups/BACKUP-1"
 }
 
+# expect_verified EXIT NUMBERS [OPTION]...: verify --newer-than-verified takes these, in this order.
+expect_verified() {
+    local code=$1 numbers=$2
+    shift 2
+    expect_exit "$code" "$penstock" verify --from "$disk/newer" --newer-than-verified --json "$@"
+    expect_json "[.[] | select(.message_type == \"summary\") | .number] == $numbers"
+}
+
+backup_of() {
+    expect_exit 0 "$penstock" backup --source "dir:$disk/$1" --to "$disk/newer" --ldms 1
+}
+
+# Each set of sources has its own last verified one; damage found in one backup does not end it.
+newer() {
+    local part
+    mkdir "$disk/newer"
+    expect_exit 10 "$penstock" verify --from "$disk/newer" --newer-than-verified
+    expect_message 'there is no complete backup'
+    backup_of a
+    expect_verified 0 '[1]'
+    expect_verified 0 '[]'
+    expect_message 'no backup is newer than the last one that was found whole'
+    backup_of a
+    backup_of b
+    expect_exit 0 "$penstock" verify --from "$disk/newer" 3
+    expect_verified 0 '[2]'
+    backup_of a
+    backup_of b
+    backup_of a
+    part=$(ls "$disk/newer"/BACKUP-4/*PART-1*/*.data)
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    expect_verified 1 '[4, 5, 6]'
+    expect_message 'of 3 backups 1 was not found whole'
+    expect_json '.[-1] | .message_type == "exit_error" and .code == 1'
+    expect_verified 0 '[]' # 6 stands for 4, which has the same sources
+    backup_of b
+    expect_verified 0 '[7]' --sample 50%
+    expect_verified 0 '[7]' --sample 50%
+    expect_verified 0 '[]' --sample 50%
+    expect_exit 2 "$penstock" verify --from "$disk/newer" --newer-than-verified 7
+    expect_exit 2 "$penstock" verify --from "$disk/newer" --newer-than-verified --only 1
+    expect_message 'give neither an ID nor --only'
+    printf '[verify]\nnewer-than-verified = 1\n' >"$disk/verify.ini"
+    expect_exit 0 "$penstock" verify --from "$disk/newer" --config "$disk/verify.ini" 5
+    expect_output '^backup 5: '
+}
+
+# The passphrase of sealed ones comes from a pipe, which can be read once.
+newer_sealed() {
+    local i
+    for i in 1 2; do
+        expect_exit 0 "$penstock" backup --source "dir:$disk/b" --to "$disk/sealed" --ldms 1 \
+            --passphrase-command 'echo a passphrase of some length'
+    done
+    expect_exit 0 "$penstock" verify --from "$disk/sealed" --newer-than-verified \
+        --passphrase-file <(echo a passphrase of some length)
+    expect_output '^backup 1: .*: 0 damages$'
+    expect_output '^backup 2: '
+}
+
 make_backup
 samples
 damage
 damage_of_base
 only
 notes
+newer
+newer_sealed
