@@ -265,6 +265,17 @@ static void print_stalls(const json_t *status)
                                "until its threads go on");
 }
 
+static void print_left_frozen(const json_t *status)
+{
+    size_t index;
+    json_t *source;
+    json_array_foreach(json_object_get(status, "left_frozen"), index, source) cli_print_line(
+        stdout,
+        "left frozen: source %s: its thaw command has failed in its last backup, and the "
+        "node's log says what to undo by hand",
+        json_string_value(source));
+}
+
 static void print_whole(const json_t *status)
 {
     print_nodes(status);
@@ -275,6 +286,7 @@ static void print_whole(const json_t *status)
     print_signals(status);
     print_doubts(status);
     print_stalls(status);
+    print_left_frozen(status);
 }
 
 static uint64_t sum_of(const json_t *list, const char *key)

@@ -11,7 +11,7 @@
 
 #include <jansson.h>
 
-enum kind { NUMBER, NS, TIME, BOOLEAN };
+enum kind { NUMBER, NS, TIME, BOOLEAN, LENGTH };
 
 /* One family with one sample: a field of the status, or of an object in it. */
 struct field {
@@ -40,6 +40,8 @@ static const struct field fields[] = {
         "Warnings and errors that the node has logged.")},
     {NULL, "in_doubt", NUMBER, GAUGE("penstock_backups_in_doubt", NULL,
         "Backups that were prepared here and whose outcome the node does not know.")},
+    {NULL, "left_frozen", LENGTH, GAUGE("penstock_sources_left_frozen", NULL,
+        "Sources whose thaw command has failed in their last backup.")},
     {"totals", "source_bytes", NUMBER, COUNTER("penstock_backup_source_bytes", "bytes",
         "Read from this node's sources for backups that are complete or partial.")},
     {"totals", "stored_bytes", NUMBER, COUNTER("penstock_backup_stored_bytes", "bytes",
@@ -176,6 +178,9 @@ static void put_field(struct pst_exposition *exposition, const json_t *status,
         break;
     case BOOLEAN:
         exposition_number(exposition, NULL, json_is_true(value));
+        break;
+    case LENGTH:
+        exposition_number(exposition, NULL, json_array_size(value));
         break;
     }
 }

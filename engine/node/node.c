@@ -215,6 +215,16 @@ static void rates_status(struct pst_node *node, uint64_t now_ns, struct pst_node
             rates_over(&node->rates, now_ns, node_bytes_read(node), spans_s[i] * 1000000000);
 }
 
+static struct pst_set sources_left_frozen(struct pst_node *node)
+{
+    struct pst_set left = {0};
+    for (uint32_t i = 0; i < node->config.sources_count; i++) {
+        if (atomic_load_explicit(&node->sources[i].is_left_frozen, memory_order_relaxed))
+            pst_set_add(&left, i);
+    }
+    return left;
+}
+
 void pst_node_status(struct pst_node *node, struct pst_node_status *status)
 {
     pthread_mutex_lock(&node->status_lock);
@@ -236,6 +246,7 @@ void pst_node_status(struct pst_node *node, struct pst_node_status *status)
             status->backup = status->ldms[i].backup;
     }
     nodes_status(node, status);
+    status->left_frozen = sources_left_frozen(node);
     pst_pace_status(&node->pace, &status->pace);
 }
 

@@ -227,6 +227,7 @@ struct pst_node_status {
                                                the others where LDM 1 is its master, else 0 */
     uint64_t scan_ns;                       /* since when, until now; 0: nothing is being read */
     struct pst_pace_status pace;
+    struct pst_set left_frozen; /* by instance: sources that their last backup left so */
     uint32_t ldms_count;
     struct pst_ldm_status ldms[PST_LDMS_MAX];
 };

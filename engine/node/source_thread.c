@@ -135,7 +135,11 @@ static void report_error(struct pst_source_thread *thread, const struct pst_sign
 static void report_left_frozen(struct pst_source_thread *thread, const struct pst_signal *request)
 {
     const char *name = thread->source->name;
-    if (request->gsn == PST_SOURCE_RELEASE_REQ && pst_source_is_left_frozen(thread->source))
+    bool is_left_frozen = pst_source_is_left_frozen(thread->source);
+    if (request->gsn != PST_SOURCE_RELEASE_REQ)
+        return;
+    atomic_store_explicit(&thread->is_left_frozen, is_left_frozen, memory_order_relaxed);
+    if (is_left_frozen)
         send_text(thread, request, PST_TEXT_LEFT_FROZEN, name, (uint32_t)strlen(name));
 }
 

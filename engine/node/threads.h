@@ -41,6 +41,7 @@ struct pst_source_thread {
     uint32_t slots_count;
     void *slots_memory;
     _Atomic uint64_t thaw_at_ns; /* of its freeze; PST_DEADLINE_NONE: not frozen, or no limit */
+    atomic_bool is_left_frozen;  /* in its last backup */
 };
 
 /* What a decision by hand brings along. The client's until it has sent its RESOLVE_REQ, then the

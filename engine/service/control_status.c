@@ -302,6 +302,16 @@ json_t *control_stalls_json(const struct pst_node_status *status)
     return stalls;
 }
 
+static json_t *left_frozen_json(const struct control *control, const struct pst_set *left)
+{
+    json_t *names = json_array();
+    for (uint32_t i = 0; i < control->config->sources_count; i++) {
+        if (pst_set_has(left, i))
+            pst_json_append(&names, json_string(control->config->sources[i]->name));
+    }
+    return names;
+}
+
 json_t *control_status_json(const struct control *control, const struct pst_node_status *status)
 {
     char id[9], started[PST_TIME_TEXT_BYTES];
@@ -323,6 +333,7 @@ json_t *control_status_json(const struct control *control, const struct pst_node
     pst_json_set(&object, "last_success", last_success_json(&status->last_success));
     pst_json_set(&object, "last_failure", last_failure_json(&status->last_failure));
     pst_json_set(&object, "totals", totals_json(&status->totals));
+    pst_json_set(&object, "left_frozen", left_frozen_json(control, &status->left_frozen));
     pst_json_set(&object, "pace", control_pace_json(&status->pace));
     return object;
 }

@@ -104,6 +104,12 @@ for stuck in 2 '1 2' ''; do
     expect_json "any(.message_type == \"summary\" and .left_frozen == $count)"
     named=$(jq -c '[splits(" +") | select(. != "") | [tonumber, "tree\(.)"]]' <<<"\"$stuck\"")
     expect_json "[.[] | select(.message_type == \"left_frozen\") | [.node, .source]] | sort == $named"
+    for node in 1 2; do # its status and metrics say it, until a thaw succeeds
+        left=$(jq -c '[splits(" +") | select(. == $node) | "tree\(.)"]' --arg node "$node" <<<"\"$stuck\"")
+        sees "$node" ".left_frozen == $left" >/dev/null || fail_with_logs "node $node is not seen to be left frozen: $left"
+        "$penstock" metrics --node "$memory/$node.socket" | grep -q "^penstock_sources_left_frozen{.*} $(jq length <<<"$left")\$" || fail_with_logs "node $node: metrics"
+        [ "$("$penstock" status --node "$memory/$node.socket" | grep -c "^left frozen: source tree$node: ")" = "$(jq length <<<"$left")" ] || fail_with_logs "node $node: status"
+    done
     for node in $stuck; do
         expect_json ".[-1].message | test(\"what the freeze of .* could not be undone and may still be in place: .*tree$node at node $node\")"
         wait_until heard ".event == \"left_frozen\" and .node == $node and .source == \"tree$node\""

@@ -79,11 +79,13 @@ static char *metrics_of(json_t *status)
 static void a_status_becomes_samples(void)
 {
     char *text = metrics_of(json_pack(
-        "{s:s, s:i, s:i, s:[{s:i, s:s}, {s:i, s:s, s:i}], s:{s:s, s:I}, s:n, s:[{s:s, s:I}]}",
+        "{s:s, s:i, s:i, s:[{s:i, s:s}, {s:i, s:s, s:i}], s:{s:s, s:I}, s:n, s:[{s:s, s:I}], "
+        "s:[s, s]}",
         "cluster", "c", "node", 2, "master", 1, "nodes", "node", 1, "state", "kept out", "node", 2,
         "state", "live", "source_bytes", 77, "last_success", "ended",
         "2026-01-31T12:34:56.123456789Z", "elapsed_ns", (json_int_t)1500000000, "last_failure",
-        "stalls", "thread", "LDM 1", "elapsed_ns", (json_int_t)6000000000));
+        "stalls", "thread", "LDM 1", "elapsed_ns", (json_int_t)6000000000, "left_frozen", "a",
+        "b"));
     static const char *const samples[] = {
         "\npenstock_node_master{cluster=\"c\",node=\"2\"} 0\n",
         "\npenstock_peer_state{cluster=\"c\",node=\"2\",peer=\"1\",state=\"kept_out\"} 1\n",
@@ -94,6 +96,7 @@ static void a_status_becomes_samples(void)
         "\npenstock_backup_last_success_timestamp_seconds{cluster=\"c\",node=\"2\"} "
         "1769862896.123456789\n",
         "\npenstock_backup_last_success_duration_seconds{cluster=\"c\",node=\"2\"} 1.500000000\n",
+        "\npenstock_sources_left_frozen{cluster=\"c\",node=\"2\"} 2\n",
         "\npenstock_stalled_threads{cluster=\"c\",node=\"2\"} 1\n",
         "\npenstock_stalled_thread_seconds{cluster=\"c\",node=\"2\",thread=\"LDM 1\"} "
         "6.000000000\n"};
