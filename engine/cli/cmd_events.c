@@ -41,17 +41,19 @@ static enum cli_exit take(const struct cli_arguments *arguments, json_t *message
 static enum cli_exit follow(const struct cli_arguments *arguments, int fd)
 {
     enum cli_exit code = CLI_EXIT_DONE;
+    const char *path = cli_argument_text(arguments, "node"); /* until it is known to answer */
     int error = pst_control_send(fd, json_pack("{s:s}", "request", "events"));
     while (!error && code == CLI_EXIT_DONE) {
         json_t *message = NULL;
-        error = pst_control_receive(fd, pst_interrupt_fd(), &message);
+        error = pst_control_receive(fd, pst_interrupt_fd(), path, &message);
         if (!error)
             code = take(arguments, message);
+        path = NULL;
     }
     if (error == -EINTR || !error)
         return code;
     return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", cli_argument_text(arguments, "node"),
-                    error == -EPIPE ? "the node has ended" : pst_error_text(error));
+                    error == -EPIPE ? "the node has ended" : cli_node_error_text(error));
 }
 
 static enum cli_exit run(const struct cli_arguments *arguments)

@@ -20,20 +20,27 @@
 #include "engine/service/control_socket.h"
 #include "engine/service/interrupt.h"
 
+const char *cli_node_error_text(int error)
+{
+    if (error == -EPIPE || error == -ECONNRESET)
+        return "the node closed the connection";
+    return error == -ETIMEDOUT ? "the node does not answer: its process hangs, is stopped, or "
+                                 "has not started yet"
+                               : pst_error_text(error);
+}
+
 /* Before the node has the request: nothing was asked for. */
 static enum cli_exit not_asked(const struct cli_arguments *arguments, int error)
 {
     return cli_fail(arguments, CLI_EXIT_FAILED, "%s: %s", cli_argument_text(arguments, "node"),
-                    pst_error_text(error));
+                    cli_node_error_text(error));
 }
 
 /* The node has a request for changes, and its answer does not come. */
 static enum cli_exit lost(const struct cli_arguments *arguments, int error, const char *advice)
 {
-    const char *node = cli_argument_text(arguments, "node");
-    bool is_closed = error == -EPIPE || error == -ECONNRESET;
-    return cli_fail(arguments, CLI_EXIT_UNKNOWN, "%s: %s; the outcome is not known: %s", node,
-                    is_closed ? "the node closed the connection" : pst_error_text(error), advice);
+    return cli_fail(arguments, CLI_EXIT_UNKNOWN, "%s: %s; the outcome is not known: %s",
+                    cli_argument_text(arguments, "node"), cli_node_error_text(error), advice);
 }
 
 #define BACKUP_ADVICE                                                                              \
@@ -93,7 +100,7 @@ enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t 
     bool is_asked = !error && advice;
     *answer = NULL;
     if (!error)
-        error = pst_control_receive(fd, -1, answer);
+        error = pst_control_receive(fd, -1, cli_argument_text(arguments, "node"), answer);
     close(fd);
     if (!error && !is_type(*answer, "failed"))
         return CLI_EXIT_DONE;
@@ -358,8 +365,8 @@ static enum cli_exit see_it_through(struct session *session)
     bool ended = false;
     while (!ended) {
         json_t *message = NULL;
-        int error =
-            pst_control_receive(session->fd, session->aborts ? -1 : pst_interrupt_fd(), &message);
+        int error = pst_control_receive(session->fd, session->aborts ? -1 : pst_interrupt_fd(),
+                                        cli_argument_text(session->arguments, "node"), &message);
         if (error == -EINTR)
             session->aborts = true;
         else if (error)

@@ -25,4 +25,7 @@ enum cli_exit cli_backup_through_node(const struct cli_arguments *arguments);
 enum cli_exit cli_ask_node(const struct cli_arguments *arguments, struct json_t *request,
                            const char *advice, struct json_t **answer);
 
+/* Why a connection to a node has failed, for people. Static. */
+const char *cli_node_error_text(int error);
+
 #endif

@@ -54,7 +54,7 @@ static int connect_within(const char *path, int timeout_ms, char *message)
     if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) == 0 &&
         connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
         return fd;
-    error = -errno;
+    error = errno == EAGAIN ? -ETIMEDOUT : -errno;
     close(fd);
     return fail(message, error, path, "no node answers there");
 }
@@ -62,7 +62,7 @@ static int connect_within(const char *path, int timeout_ms, char *message)
 int pst_control_connect(const char *path, char *message)
 {
     PST_CHECK_MAIN_THREAD();
-    return connect_within(path, 0, message);
+    return connect_within(path, PST_CONTROL_ANSWER_MS, message);
 }
 
 /* Takes the reference. */
@@ -98,17 +98,54 @@ static int receive_packet(int fd, char *bytes, struct json_t **message)
     return pst_json_read(bytes, (size_t)got, message, NULL);
 }
 
-int pst_control_receive(int fd, int interrupt_fd, struct json_t **message)
+/* A connection that is readable once the node shows that it lives. */
+static int ask_for_sign(const char *path)
+{
+    char ignored[PST_MESSAGE_BYTES];
+    int fd = connect_within(path, PST_CONTROL_ANSWER_MS, ignored);
+    int error = fd < 0 ? fd : send_packet(fd, json_pack("{s:s}", "request", "status"));
+    if (!error || fd < 0)
+        return fd;
+    close(fd);
+    return error;
+}
+
+/* Until fd is readable: 0. */
+static int wait_for_packet(int fd, int interrupt_fd, const char *path, int *sign_fd)
+{
+    for (;;) {
+        struct pollfd polled[3] = {{.fd = fd, .events = POLLIN},
+                                   {.fd = interrupt_fd, .events = POLLIN},
+                                   {.fd = *sign_fd, .events = POLLIN}};
+        int ready = poll(polled, 3, path ? PST_CONTROL_ANSWER_MS : -1);
+        if (ready < 0 && errno != EINTR)
+            return -errno;
+        if (ready > 0 && polled[1].revents != 0)
+            return -EINTR;
+        if (ready > 0 && polled[0].revents != 0)
+            return 0;
+        if (ready == 0 && *sign_fd >= 0)
+            return -ETIMEDOUT;
+        if (ready > 0) {
+            close(*sign_fd);
+            *sign_fd = -1;
+        } else if (ready == 0) {
+            *sign_fd = ask_for_sign(path);
+        }
+        if (*sign_fd == -ETIMEDOUT)
+            return -ETIMEDOUT;
+    }
+}
+
+int pst_control_receive(int fd, int interrupt_fd, const char *path, struct json_t **message)
 {
     PST_CHECK_MAIN_THREAD();
     static char bytes[PST_CONTROL_BYTES_MAX];
-    struct pollfd polled[2] = {{.fd = fd, .events = POLLIN},
-                               {.fd = interrupt_fd, .events = POLLIN}};
-    while (poll(polled, 2, -1) < 0) {
-        if (errno != EINTR)
-            return -errno;
-    }
-    return polled[1].revents != 0 ? -EINTR : receive_packet(fd, bytes, message);
+    int sign_fd = -1;
+    int error = wait_for_packet(fd, interrupt_fd, path, &sign_fd);
+    if (sign_fd >= 0)
+        close(sign_fd);
+    return error ? error : receive_packet(fd, bytes, message);
 }
 
 int control_ask(const char *path, struct json_t *request, int timeout_ms, struct json_t **answer)

@@ -17,6 +17,9 @@
 
 struct json_t;
 
+/* A node answers within that, but for what takes as long as a backup does. */
+#define PST_CONTROL_ANSWER_MS 10000
+
 /* Connects to the node that serves path. A descriptor, the caller's, or -errno with message
  * (PST_MESSAGE_BYTES). */
 PST_MUST_USE int pst_control_connect(const char *path, char *message);
@@ -25,9 +28,12 @@ PST_MUST_USE int pst_control_connect(const char *path, char *message);
 PST_MUST_USE int pst_control_send(int fd, struct json_t *request);
 
 /* Waits for the next packet, whose reference is the caller's. -errno; -EPIPE: the node has hung up;
- * -EBADMSG: it is no JSON object; -ENOMEM; -EINTR: interrupt_fd (-1: none) became readable first.
- * After an error *message is unchanged or NULL. */
-PST_MUST_USE int pst_control_receive(int fd, int interrupt_fd, struct json_t **message);
+ * -EBADMSG: it is no JSON object; -ENOMEM; -EINTR: interrupt_fd (-1: none) became readable first;
+ * -ETIMEDOUT: for PST_CONTROL_ANSWER_MS nothing came, and for as long again no answer to a second
+ * connection at path (NULL: it may be silent for good). After an error *message is unchanged or
+ * NULL. */
+PST_MUST_USE int pst_control_receive(int fd, int interrupt_fd, const char *path,
+                                     struct json_t **message);
 
 /* Sends one request over a connection of its own, and waits for one answer, timeout_ms at most; the
  * reference of request is taken, that of *answer the caller's. Any thread. -errno as above;

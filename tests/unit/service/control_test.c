@@ -59,7 +59,7 @@ static int connect_client(void)
 static int next_answer(int fd)
 {
     json_t *message = NULL;
-    int error = pst_control_receive(fd, -1, &message);
+    int error = pst_control_receive(fd, -1, NULL, &message);
     int answer = (int)json_integer_value(json_object_get(message, "answer"));
     json_decref(message);
     return error ? error : answer;
@@ -206,7 +206,7 @@ static void the_longest_status_fits(void)
     CU_ASSERT_PTR_NOT_NULL(whole);
     control_send(&control, control.clients[0].id, json_incref(whole), false);
     json_t *got = NULL;
-    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &got), 0);
+    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &got), 0);
     CU_ASSERT_TRUE(json_equal(got, whole));
     json_decref(got);
     json_decref(whole);
@@ -270,7 +270,7 @@ static const char *next_event(int fd)
     static char event[32];
     json_t *message = NULL;
     event[0] = '\0';
-    if (pst_control_receive(fd, -1, &message) == 0)
+    if (pst_control_receive(fd, -1, NULL, &message) == 0)
         snprintf(event, sizeof(event), "%s", json_string_value(json_object_get(message, "event")));
     json_decref(message);
     return event;
@@ -349,7 +349,7 @@ static void nonsense_is_refused(void)
         json_t *message = NULL;
         CU_ASSERT_EQUAL(write(fd, texts[i], strlen(texts[i])), (ssize_t)strlen(texts[i]));
         CU_ASSERT_PTR_NULL(control_next_request(&control, 0));
-        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &message), 0);
         CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "message_type")),
                                "failed");
         json_decref(message);
@@ -384,7 +384,7 @@ static void an_unknown_key_is_refused(void)
         json_decref(request);
         if (!requests[i].error)
             continue;
-        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &message), 0);
         CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "error_name")),
                                requests[i].error);
         json_decref(message);
@@ -405,7 +405,7 @@ static void a_refusal_cuts_no_character(void)
     control_refuse(&control, control.clients[0].id, -PST_E_BAD_REQUEST, "unknown \"%.32s\"",
                    json_string_value(json_object_get(request, "backup")));
     json_decref(request);
-    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+    CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &message), 0);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "message")),
                            "unknown \"1234567890123456789012345678901?\"");
     json_decref(message);
@@ -422,7 +422,7 @@ static void no_request_uses_the_numbers_up(void)
         json_t *request = json_pack("{s:s, s:I}", "request", "backup", "number", numbers[i]);
         json_t *message = NULL;
         control_begin(&control, control.clients[0].id, request);
-        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &message), 0);
         CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(message, "error_name")),
                                "PST_E_BAD_REQUEST");
         json_decref(message);
@@ -606,7 +606,7 @@ static void what_is_not_confirmed_is_not_wanted(void)
         end_reason = 0;
         control_on_job_signal(&control, &conf);
         CU_ASSERT_EQUAL(end_reason, confirms ? 0 : PST_E_OPTION);
-        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, &message), 0);
+        CU_ASSERT_EQUAL(pst_control_receive(fd, -1, NULL, &message), 0);
         CU_ASSERT_EQUAL(json_is_true(json_object_get(message, "verify")), confirms);
         json_decref(message);
         close(fd);
