@@ -15,7 +15,6 @@
 
 #include "engine/base/check.h"
 #include "engine/cli/config.h"
-#include "engine/cli/sections.h"
 #include "engine/cli/suggest.h"
 #include "engine/cli/value.h"
 
@@ -309,20 +308,22 @@ static int parse_flags(struct cli_arguments *arguments, int argc, char **argv,
 
 /* ---- what the flags left open ---- */
 
-/* keys: CLI_OPTIONS_MAX. */
-static struct cli_sections sections_of(const struct cli_command *command,
-                                       struct cli_section_key *keys)
+struct cli_sections cli_sections_of(const struct cli_command *command, struct cli_section_key *keys)
 {
-    uint32_t count = cli_option_count(command->options);
-    for (uint32_t i = 0; i < count; i++)
-        keys[i] = (struct cli_section_key){.name = command->options[i].name,
-                                           .is_shared = command->options[i].is_shared,
-                                           .is_repeatable = command->options[i].repeatable};
-    return (struct cli_sections){.own = command->name,
-                                 .shared = command->shared_section,
-                                 .pick = command->picks_section,
-                                 .keys = keys,
-                                 .keys_count = count};
+    const struct cli_option *options = command->options;
+    struct cli_sections sections = {.own = command->name,
+                                    .shared = command->shared_section,
+                                    .pick = command->picks_section,
+                                    .keys = keys,
+                                    .keys_count = cli_option_count(options)};
+    for (uint32_t i = 0; i < sections.keys_count; i++) {
+        keys[i] = (struct cli_section_key){.name = options[i].name,
+                                           .is_shared = options[i].is_shared,
+                                           .is_repeatable = options[i].repeatable};
+        if (sections.pick && strcmp(options[i].name, sections.pick) == 0)
+            sections.pick_max = options[i].max;
+    }
+    return sections;
 }
 
 static int open_config(struct cli_arguments *arguments, const char *path)
@@ -335,7 +336,7 @@ static int open_config(struct cli_arguments *arguments, const char *path)
     int error =
         cli_config_open(path, &arguments->config, arguments->error, sizeof(arguments->error));
     if (!error) {
-        const struct cli_sections sections = sections_of(arguments->command, keys);
+        const struct cli_sections sections = cli_sections_of(arguments->command, keys);
         error = cli_sections_check(&sections, arguments->config, arguments->error,
                                    sizeof(arguments->error));
     }
@@ -351,7 +352,7 @@ static int take_configured(struct cli_arguments *arguments, uint32_t index)
     struct cli_section_key keys[CLI_OPTIONS_MAX];
     if (!arguments->config)
         return 0;
-    const struct cli_sections sections = sections_of(arguments->command, keys);
+    const struct cli_sections sections = cli_sections_of(arguments->command, keys);
     int count = cli_sections_values(&sections, arguments->config, arguments->section, name, values,
                                     CLI_OPTION_VALUES_MAX + 1);
     if (count < 0)
@@ -410,7 +411,7 @@ static int pick_section(struct cli_arguments *arguments)
     int error = fill_in(arguments, index);
     if (error)
         return error;
-    const struct cli_sections sections = sections_of(arguments->command, keys);
+    const struct cli_sections sections = cli_sections_of(arguments->command, keys);
     return cli_sections_pick(&sections, arguments->config, arguments->values[index].number,
                              arguments->section, arguments->error, sizeof(arguments->error))
                ? -EINVAL

@@ -13,6 +13,7 @@
 #include "engine/base/alert.h"
 #include "engine/base/limits.h"
 #include "engine/cli/exit.h"
+#include "engine/cli/sections.h"
 #include "penstock/error.h"
 
 #define CLI_OPTIONS_MAX 64u                   /* of one command */
@@ -94,6 +95,10 @@ struct cli_arguments {
     char section[32];              /* its numbered section that counts; "": none */
     char error[PST_MESSAGE_BYTES]; /* why parsing failed and what to do */
 };
+
+/* Where a configuration file may have the command's keys. keys: room for CLI_OPTIONS_MAX. */
+struct cli_sections cli_sections_of(const struct cli_command *command,
+                                    struct cli_section_key *keys);
 
 /*
  * Parses argv (argv[0] is the command's name) by the command's table; argv's pointers may be

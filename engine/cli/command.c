@@ -168,9 +168,9 @@ struct section_walk {
 
 static bool is_section_of(const struct cli_command *command, const char *section)
 {
-    return strcmp(section, command->name) == 0 ||
-           (command->shared_section && strcmp(section, command->shared_section) == 0) ||
-           (command->picks_section && cli_section_is_numbered(section, command->name));
+    struct cli_section_key keys[CLI_OPTIONS_MAX];
+    const struct cli_sections sections = cli_sections_of(command, keys);
+    return cli_sections_have(&sections, section);
 }
 
 static int refuse_section(const struct section_walk *walk, const char *section)
@@ -182,8 +182,9 @@ static int refuse_section(const struct section_walk *walk, const char *section)
         if (walk->commands[i]->shared_section)
             names[count++] = walk->commands[i]->shared_section;
     }
-    return cli_section_refuse_unknown(arguments->config, 0, "section", section, names, count,
-                                      arguments->error, sizeof(arguments->error));
+    return cli_section_refuse_unknown(
+        arguments->config, cli_config_section_line(arguments->config, section), "section", section,
+        names, count, arguments->error, sizeof(arguments->error));
 }
 
 /* A section that no command has is a slip of the pen. */
@@ -203,6 +204,15 @@ static int check_section(void *context, const char *section)
     return refuse_section(walk, section);
 }
 
+static int check_keys(const struct cli_command *command, struct cli_arguments *arguments)
+{
+    struct cli_section_key keys[CLI_OPTIONS_MAX];
+    const struct cli_sections sections = cli_sections_of(command, keys);
+    return cli_sections_check(&sections, arguments->config, arguments->error,
+                              sizeof(arguments->error));
+}
+
+/* Those of other commands, too: one file is often of several. */
 static int check_sections(const struct cli_command *const *commands,
                           struct cli_arguments *arguments)
 {
@@ -211,6 +221,8 @@ static int check_sections(const struct cli_command *const *commands,
     if (error == -ENOMEM)
         snprintf(arguments->error, sizeof(arguments->error), "%s: out of memory",
                  cli_config_path(arguments->config));
+    for (; !error && *commands; commands++)
+        error = check_keys(*commands, arguments);
     return error;
 }
 

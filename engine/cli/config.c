@@ -20,6 +20,7 @@
 
 struct cli_config {
     struct ini_cfgobj *object;
+    char *text;  /* NULL: it could not be read */
     char path[]; /* for messages */
 };
 
@@ -82,7 +83,7 @@ static int open_text(struct cli_config *config, struct ini_cfgfile **file, char 
         snprintf(error_text, error_bytes, "%s: out of memory", config->path);
         error = -ENOMEM;
     }
-    free(text);
+    config->text = text;
     return error;
 }
 
@@ -125,12 +126,27 @@ void cli_config_close(struct cli_config *config)
     if (!config)
         return;
     ini_config_destroy(config->object);
+    free(config->text);
     free(config);
 }
 
 const char *cli_config_path(const struct cli_config *config)
 {
     return config->path;
+}
+
+uint32_t cli_config_section_line(const struct cli_config *config, const char *section)
+{
+    size_t bytes = strlen(section);
+    uint32_t line = 1;
+    for (const char *at = config->text; at; line++) {
+        const char *name = at + strspn(at, " \t") + 1;
+        if (name[-1] == '[' && strncmp(name, section, bytes) == 0 && name[bytes] == ']')
+            return line;
+        const char *end = strchr(at, '\n');
+        at = end ? end + 1 : NULL;
+    }
+    return 0;
 }
 
 static int each_name(char **names, cli_config_visitor *visit, void *context)

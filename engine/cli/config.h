@@ -27,6 +27,9 @@ void cli_config_close(struct cli_config *config); /* NULL is allowed */
 /* As it was given; the configuration's. */
 const char *cli_config_path(const struct cli_config *config);
 
+/* Where a section begins, first; 0: not known. */
+uint32_t cli_config_section_line(const struct cli_config *config, const char *section);
+
 /* Called with the name of a section or a key. Other than 0 ends the walk. */
 typedef int cli_config_visitor(void *context, const char *name);
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/cli/suggest.h"
@@ -67,22 +68,24 @@ int cli_section_refuse_unknown(const struct cli_config *config, uint32_t line, c
     return -EINVAL;
 }
 
-bool cli_section_is_numbered(const char *section, const char *own)
-{
-    size_t bytes = strlen(own);
-    const char *number = section + bytes + 1;
-    return strncmp(section, own, bytes) == 0 && section[bytes] == ' ' && *number >= '1' &&
-           *number <= '9' && strspn(number, "0123456789") == strlen(number);
-}
-
 static bool is_numbered(const struct cli_sections *sections, const char *section)
 {
-    return sections->pick && cli_section_is_numbered(section, sections->own);
+    size_t bytes = strlen(sections->own);
+    const char *number = section + bytes + 1;
+    return sections->pick && strncmp(section, sections->own, bytes) == 0 && section[bytes] == ' ' &&
+           *number >= '1' && *number <= '9' && strspn(number, "0123456789") == strlen(number) &&
+           (sections->pick_max == 0 || strtoull(number, NULL, 10) <= sections->pick_max);
 }
 
 static bool is_shared(const struct cli_sections *sections, const char *section)
 {
     return sections->shared && strcmp(section, sections->shared) == 0;
+}
+
+bool cli_sections_have(const struct cli_sections *sections, const char *section)
+{
+    return strcmp(section, sections->own) == 0 || is_shared(sections, section) ||
+           is_numbered(sections, section);
 }
 
 static const struct cli_section_key *find(const struct cli_sections *sections, const char *name)
@@ -149,8 +152,7 @@ static int note_section(void *context, const char *section)
 static int visit_section(void *context, const char *section)
 {
     struct section_visit *walk = context;
-    if (strcmp(section, walk->sections->own) != 0 && !is_shared(walk->sections, section) &&
-        !is_numbered(walk->sections, section))
+    if (!cli_sections_have(walk->sections, section))
         return 0;
     walk->section = section;
     return cli_config_each_key(walk->config, section, visit_key, walk);

@@ -29,6 +29,7 @@ struct cli_sections {
     const char *own;
     const char *shared; /* NULL: there is none, and none is numbered */
     const char *pick;   /* the key whose value picks a numbered section; NULL: likewise */
+    uint64_t pick_max;  /* the highest number; 0: there is none */
     const struct cli_section_key *keys;
     uint32_t keys_count;
 };
@@ -49,8 +50,8 @@ PST_MUST_USE int cli_sections_values(const struct cli_sections *sections, struct
                                      const char *picked, const char *key,
                                      struct cli_config_value *values, uint32_t max);
 
-/* Whether it is called as a numbered section of own is: "node 2". */
-bool cli_section_is_numbered(const char *section, const char *own);
+/* Whether it is one of these, a numbered one ("node 2") included. */
+bool cli_sections_have(const struct cli_sections *sections, const char *section);
 
 /* Refuses a section or key that nobody knows. what: "section", "key". line 0: not known. Returns
  * -EINVAL. */

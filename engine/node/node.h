@@ -239,6 +239,10 @@ struct pst_node_status {
  */
 PST_MUST_USE int pst_node_start(const struct pst_node_config *config, struct pst_node **node);
 
+/* Whether the nodes of this host could meet in the cluster's directory, which is not made. 0, or
+ * -errno with message (PST_MESSAGE_BYTES). Any thread. */
+PST_MUST_USE int pst_node_check_fabric(const struct pst_cluster_config *cluster, char *message);
+
 /* Orderly: no backup may be running. reports (may be NULL): room for plan->ldms. false: a thread
  * hangs, and is left with all that it may still use: the config, and what that points to, stay
  * borrowed for good. */

@@ -76,6 +76,13 @@ static int open_any(const struct pst_cluster_config *cluster, const struct pst_f
                                             : open_both(cluster, hello, fabric, message);
 }
 
+int pst_node_check_fabric(const struct pst_cluster_config *cluster, char *message)
+{
+    if (cluster->open_network && pst_set_is_empty(&cluster->near))
+        return 0;
+    return pst_shm_fabric_check(cluster->fabric_directory, message, PST_MESSAGE_BYTES);
+}
+
 int node_fabric_open(const struct pst_node_config *config, const struct pst_fabric_hello *hello,
                      struct pst_fabric **fabric)
 {

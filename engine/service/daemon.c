@@ -143,6 +143,10 @@ int pst_daemon_check(const struct pst_daemon_job *job, char *message)
         error = check_places(job, message);
     if (!error)
         error = check_way(daemon, message);
+    if (!error) {
+        join(daemon);
+        error = pst_node_check_fabric(&daemon->cluster, message);
+    }
     pst_daemon_close(daemon);
     return error;
 }

@@ -17,6 +17,7 @@
 #include "net/shm/shm_join.h"
 #include "net/shm/shm_link.h"
 #include "net/shm/shm_parts.h"
+#include "net/shm/shm_place.h"
 #include "net/shm/shm_socket.h"
 
 /* Ticks within failure_ns, at least; and how far they are apart, at most. A tick shows that this
@@ -415,6 +416,11 @@ static int open_epoll(struct shm_fabric *fabric)
     if (fabric->base.fd < 0)
         return -errno;
     return shm_join_open_doors(fabric);
+}
+
+int pst_shm_fabric_check(const char *directory, char *message, uint32_t message_bytes)
+{
+    return shm_place_check(directory, message, message_bytes);
 }
 
 int pst_shm_fabric_open(const struct pst_shm_config *config, struct pst_fabric **made,

@@ -19,4 +19,8 @@ PST_MUST_USE int pst_shm_fabric_open(const struct pst_shm_config *config,
                                      struct pst_fabric **fabric, char *message,
                                      uint32_t message_bytes);
 
+/* Whether the directory is one where it could be opened. Makes nothing; any thread. 0, or -errno
+ * with message. */
+PST_MUST_USE int pst_shm_fabric_check(const char *directory, char *message, uint32_t message_bytes);
+
 #endif

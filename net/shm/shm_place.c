@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/parent.h"
 
 /* Connections that may wait for the hub; a node that finds it full tries again. */
 #define BACKLOG 64
@@ -32,13 +33,17 @@ static int failed(struct failure failure, int error, const char *what, const cha
     return error;
 }
 
-static int open_directory(struct shm_place *place, const char *directory, struct failure failure)
+static int make_directory_failed(struct failure failure, int error, const char *directory)
 {
-    if (mkdir(directory, 0700) < 0 && errno != EEXIST)
-        return failed(failure, -errno, "cannot make the cluster directory", directory);
-    place->directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return failed(failure, error, "cannot make the cluster directory", directory);
+}
+
+/* One that is there. *fd: -1, or to be closed, after an error too. */
+static int open_directory(const char *directory, int *fd, struct failure failure)
+{
     struct stat status;
-    if (place->directory_fd < 0 || fstat(place->directory_fd, &status) < 0)
+    *fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (*fd < 0 || fstat(*fd, &status) < 0)
         return failed(failure, -errno, "cannot open the cluster directory", directory);
     if (status.st_uid == geteuid() && (status.st_mode & 0077) == 0)
         return 0;
@@ -117,7 +122,9 @@ int shm_place_open(struct shm_place *place, const char *directory, uint32_t node
 {
     struct failure failure = {message, message_bytes};
     *place = (struct shm_place){-1, -1, -1, node};
-    int error = open_directory(place, directory, failure);
+    int error = mkdir(directory, 0700) < 0 && errno != EEXIST
+                    ? make_directory_failed(failure, -errno, directory)
+                    : open_directory(directory, &place->directory_fd, failure);
     if (!error)
         error = take_lock(place, failure);
     if (!error)
@@ -132,6 +139,20 @@ static void close_one(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+int shm_place_check(const char *directory, char *message, uint32_t message_bytes)
+{
+    struct failure failure = {message, message_bytes};
+    struct stat status;
+    int fd = -1;
+    if (lstat(directory, &status) < 0 && errno == ENOENT) {
+        int error = pst_new_is_possible(directory);
+        return error ? make_directory_failed(failure, error, directory) : 0;
+    }
+    int error = open_directory(directory, &fd, failure);
+    close_one(&fd);
+    return error;
 }
 
 void shm_place_close(struct shm_place *place)

@@ -25,6 +25,9 @@ PST_MUST_USE int shm_place_open(struct shm_place *place, const char *directory, 
                                 char *message, uint32_t message_bytes);
 void shm_place_close(struct shm_place *place);
 
+/* Whether the directory is right, or could be made. Makes nothing; any thread. Likewise. */
+PST_MUST_USE int shm_place_check(const char *directory, char *message, uint32_t message_bytes);
+
 /* The nodes below this one that have a socket, by id - 1. 0 or -errno. */
 PST_MUST_USE int shm_place_lower_nodes(const struct shm_place *place, struct pst_set *nodes);
 

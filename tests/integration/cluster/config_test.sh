@@ -99,8 +99,10 @@ what_is_wrong_is_named() {
     bad 'cluster.ini:11: unknown key "sauce"; did you mean source' '11s/source/sauce/'
     bad 'cluster.ini:23: unknown key "tu"; did you mean to' '23s/to/tu/'
     bad 'cluster.ini:14: ldms is in \[node\] too, in line 9; leave one of them out' '14s/.*/ldms = 4/'
-    bad 'cluster.ini: unknown section "node 02"' 's/node 2/node 02/'
-    bad 'cluster.ini: unknown section "clusters"; did you mean cluster' 's/\[cluster\]/[clusters]/'
+    bad 'cluster.ini:17: unknown section "node 02"' 's/node 2/node 02/'
+    bad 'cluster.ini:17: unknown section "node 300"' 's/node 2/node 300/'
+    bad 'cluster.ini:1: unknown section "clusters"; did you mean cluster' 's/\[cluster\]/[clusters]/'
+    bad 'cluster.ini:21: unknown key "keep-lasst"; did you mean keep-last' '20s/.*/[prune]\nkeep-lasst = 3/'
     bad "cluster.ini:4: 2=$network.1: another node has the same address" "4s/.*/member = 2=$network.1/"
     bad "cluster.ini:4: 1=$network.9: the node is given twice" "4s/.*/member = 1=$network.9/"
     bad 'cluster.ini:6: failure: .* is out of range' '6s/1500/1/'
@@ -127,6 +129,18 @@ what_cannot_be_made_is_named() {
     write_configuration
     sed -i '9s|.*|metrics = 192.0.2.1:9420|' "$ini"
     check 1 'metrics 192.0.2.1:9420: Cannot assign requested address' 1
+    local shm=$memory/shm.ini
+    check_shm() { # MESSAGE DIRECTORY: the nodes of one host meet there
+        printf '%s\n' '[node]' cluster=shm id=1 "socket=$memory/1.socket" source=s=synthetic:rows=100 "to=$disk/to1" "fabric-dir=$2" >"$shm"
+        expect_exit 1 "$penstock" node --config "$shm" --check-config
+        expect_message "$1"
+    }
+    check_shm "cannot make the cluster directory $memory/none/fabric: No such file" "$memory/none/fabric"
+    check_shm "cannot open the cluster directory $shm: Not a directory" "$shm"
+    mkdir -m 755 "$memory/open"
+    check_shm "the cluster directory $memory/open must .* be closed to others" "$memory/open"
+    expect_exit 0 "$penstock" node --config "$shm" --fabric-dir "$memory/fabric" --check-config
+    expect_absent "$memory/fabric"
     expect_absent "$memory/1.socket"
     expect_absent "$disk/to1"
     write_configuration

@@ -124,8 +124,8 @@ static void test_sections_are_commands(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(out_text, "you"));
     CU_ASSERT_TRUE(dprintf(fd, "[topologie]\na=b\n") > 0);
     char message[200];
-    snprintf(message, sizeof(message), "%s: unknown section \"topologie\"; did you mean topology?",
-             path);
+    snprintf(message, sizeof(message),
+             "%s:5: unknown section \"topologie\"; did you mean topology?", path);
     check_usage(run("greet", "--config", path, NULL), message);
     CU_ASSERT_TRUE(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
     CU_ASSERT_TRUE(dprintf(fd, "name=you\n") > 0);
