@@ -1,4 +1,5 @@
-/* The pace that a job asks for. Called by session.c and read_job.c. */
+/* The pace that a job asks for. Called by session.c and read_job.c, and by
+ * engine/cli/cmd_pace.c. */
 #include "engine/api/job_pace.h"
 
 #include <errno.h>
@@ -22,4 +23,10 @@ int job_pace_read(const char *pace, uint64_t min_rate, struct pst_pace_setting *
         snprintf(message, PST_MESSAGE_BYTES,
                  "pace %s: give max, auto, or bytes a second from 1M to 1T, such as 50M", pace);
     return error;
+}
+
+int pst_job_pace_check(const char *pace, char *message)
+{
+    struct pst_pace_setting setting;
+    return job_pace_read(pace, 0, &setting, message);
 }

@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "engine/api/job_pace.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/json.h"
 #include "engine/cli/pace_report.h"
@@ -30,6 +31,9 @@ static const struct cli_option options[] = {
 
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
+    char message[PST_MESSAGE_BYTES];
+    if (pst_job_pace_check(arguments->positionals[0], message) < 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "%s", message);
     json_t *request = json_pack("{s:s, s:s}", "request", "pace", "pace", arguments->positionals[0]);
     if (cli_argument_given(arguments, "min-rate"))
         pst_json_set(&request, "min_rate",

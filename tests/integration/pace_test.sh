@@ -82,9 +82,9 @@ a_node_changes_its_pace() {
     wait "$client"
     expect_exit 0 "$penstock" status --node "$memory/1.socket"
     expect_output '^pace: max$'
-    for wrong in 0 3x 2T automatic; do
-        expect_exit 1 "$penstock" pace --node "$memory/1.socket" "$wrong"
-        expect_message 'a pace is max, auto, or bytes a second'
+    for wrong in 0 500K 3x 2T automatic; do
+        expect_exit 2 "$penstock" pace --node "$memory/1.socket" "$wrong"
+        expect_message "pace $wrong: give max, auto, or bytes a second"
     done
     expect_exit 2 "$penstock" pace --node "$memory/1.socket"
     kill -TERM "$node"
