@@ -10,6 +10,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -31,7 +32,8 @@ struct pst_http_server {
     uint32_t closing; /* the oldest of them, so many: they have been shut down */
     struct MHD_Daemon *daemon;
     int epoll_fd; /* the daemon's */
-    int stop_fd;  /* readable: the thread is to end */
+    int listen_fd;
+    int stop_fd; /* readable: the thread is to end */
     pthread_t thread;
     const char *path;
     pst_http_handler *handler;
@@ -250,6 +252,7 @@ static int start_daemon(struct pst_http_server *server, const struct pst_http_ad
         close(fd);
         return -ENOMEM;
     }
+    server->listen_fd = fd;
     server->epoll_fd =
         libmicrohttpd.MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd;
     return 0;
@@ -285,6 +288,19 @@ int pst_http_open(const struct pst_http_address *address, const char *path,
     }
     *opened = server;
     return 0;
+}
+
+void pst_http_name(const struct pst_http_server *server, char *text)
+{
+    struct pst_http_address own = {.bytes = sizeof(own.socket)};
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    if (getsockname(server->listen_fd, (struct sockaddr *)&own.socket, &own.bytes) < 0 ||
+        getnameinfo((const struct sockaddr *)&own.socket, own.bytes, host, sizeof(host), port,
+                    sizeof(port), NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        host[0] = port[0] = '\0';
+    bool is_v6 = own.socket.ss_family == AF_INET6;
+    snprintf(text, PST_HTTP_NAME_BYTES, "%s%.46s%s:%.5s", is_v6 ? "[" : "", host, is_v6 ? "]" : "",
+             port);
 }
 
 void pst_http_close(struct pst_http_server *server)

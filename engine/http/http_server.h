@@ -44,6 +44,11 @@ PST_MUST_USE int pst_http_open(const struct pst_http_address *address, const cha
                                pst_http_handler *handler, void *context,
                                struct pst_http_server **server);
 
+/* Where it listens, with the port that the kernel chose where 0 was asked for: "127.0.0.1:9420",
+ * "[::1]:9420". text: PST_HTTP_NAME_BYTES. */
+#define PST_HTTP_NAME_BYTES 64u
+void pst_http_name(const struct pst_http_server *server, char *text);
+
 /* Ends the thread, after the request that it serves. Nothing for NULL. */
 void pst_http_close(struct pst_http_server *server);
 

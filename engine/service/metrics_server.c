@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 
+#include "engine/base/log.h"
 #include "engine/http/http_server.h"
 #include "engine/metrics/node_metrics.h"
 #include "engine/service/control_socket.h"
@@ -107,6 +108,9 @@ int metrics_server_open(const char *address, const char *socket_path,
         free(server);
         return fail_to_listen(address, error, message);
     }
+    char name[PST_HTTP_NAME_BYTES];
+    pst_http_name(server->http, name);
+    pst_log(PST_LOG_INFO, "metrics are served at http://%s" METRICS_PATH, name);
     *opened = server;
     return 0;
 }

@@ -164,6 +164,23 @@ loopback_unless_told() {
     expect_message "--metrics $loopback:9420: .*in use"
 }
 
+# A port that the kernel chose is in the log alone.
+the_log_has_the_port() {
+    local log=$memory/zero.log url node
+    "$penstock" node --cluster "zero-$$" --fabric-dir "$memory/zero" --id 1 --socket "$memory/zero.socket" --to "$disk/to0" \
+        --source "dir:$disk/tree" --metrics 0 2>"$log" &
+    node=$!
+    wait_until grep -q 'is up' "$log"
+    url=$(sed -n 's|.*metrics are served at http://127\.0\.0\.1:\([1-9][0-9]*\)/metrics$|\1|p' "$log")
+    [ -n "$url" ] || fail "no port in: $(cat "$log")"
+    exec 3<>"/dev/tcp/127.0.0.1/$url"
+    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+    grep -q "^penstock_build_info{cluster=\"zero-$$\"" <&3 || fail "nothing is served at port $url"
+    exec 3>&-
+    kill -TERM "$node"
+    wait "$node"
+}
+
 a_new_node_has_made_nothing
 a_success_shows
 a_failure_takes_no_success_away
@@ -173,5 +190,6 @@ http_answers
 prometheus_scrapes
 the_dashboard_asks_well
 loopback_unless_told
+the_log_has_the_port
 expect_exit 2 "$penstock" metrics --node "$memory/1.socket" --format json
 expect_exit 1 "$penstock" metrics --node "$memory/none"
