@@ -5,11 +5,16 @@
 #include "engine/api/dry_run.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/format/index.h"
+#include "engine/format/manifest.h"
 #include "engine/format/sums.h"
+#include "engine/node/node.h"
+#include "engine/repository/base.h"
 #include "engine/repository/lease.h"
 #include "penstock/fragment.h"
 
@@ -69,6 +74,33 @@ int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
     total->stored_bytes_most += listing.bytes + counter.catalogue_bytes;
     total->unreadable += listing.unreadable;
     total->skipped += listing.skipped;
+    return error;
+}
+
+int dry_run_base(const struct pst_node_config *node, char *message)
+{
+    char why[PST_MESSAGE_BYTES], host[PST_HOST_BYTES_MAX + 1] = "";
+    struct pst_node_manifest *manifest =
+        node->base.mode == PST_BASE_ID ? calloc(1, sizeof(*manifest)) : NULL;
+    const struct pst_base_seeker seeker = {.policy = &node->base,
+                                           .directory = node->directory,
+                                           .keyring = node->recipients,
+                                           .manifest = manifest,
+                                           .now_unix_ns = pst_unix_ns()};
+    if (node->base.mode != PST_BASE_ID)
+        return 0;
+    if (!manifest)
+        return -ENOMEM;
+    manifest->node = node->node;
+    manifest->common.cluster_id = pst_node_cluster_id(node);
+    manifest->host = gethostname(host, sizeof(host) - 1) == 0 ? host : NULL;
+    manifest->sources_count = node->sources_count;
+    for (uint32_t i = 0; i < node->sources_count; i++)
+        manifest->sources[i].name = node->sources[i]->name;
+    int error = pst_base_check(&seeker, why);
+    if (error)
+        snprintf(message, PST_MESSAGE_BYTES, "base %s: %.400s", node->base.id, why);
+    free(manifest);
     return error;
 }
 

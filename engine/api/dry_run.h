@@ -13,6 +13,9 @@
 PST_MUST_USE int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
                                 struct pst_session_estimate *total);
 
+/* Whether the base that was named will do. An error with message (PST_MESSAGE_BYTES). */
+PST_MUST_USE int dry_run_base(const struct pst_node_config *node, char *message);
+
 /* About how much is stored beside contents and entries, with chunks of these bytes, by so many
  * LDMs.
  */

@@ -391,9 +391,10 @@ int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate
                         char *message)
 {
     const struct pst_node_config *node = &session->options.node;
+    int wrong = dry_run_base(node, message);
     *estimate = (struct pst_session_estimate){0};
     session->commands.is_off = true;
-    for (uint32_t i = 0; i < session->sources_count; i++) {
+    for (uint32_t i = 0; !wrong && i < session->sources_count; i++) {
         session->sources[i]->policy = (struct pst_source_policy){
             .freeze_hold_ns = node->freeze_hold_ns,
             .headroom_percent = node->headroom_percent,
@@ -413,7 +414,7 @@ int pst_session_dry_run(struct pst_session *session, struct pst_session_estimate
     }
     estimate->stored_bytes_most +=
         dry_run_frame_bytes(estimate, session->job.chunk_bytes, session->placements.plan.ldms);
-    return 0;
+    return wrong;
 }
 
 static void on_progress(void *context, const struct pst_backup_progress *progress)

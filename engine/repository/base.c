@@ -174,21 +174,40 @@ static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *ba
     return -ENOENT;
 }
 
+static int find_named(const struct pst_base_seeker *seeker, const struct pst_backup_list *list,
+                      const struct pst_backup **backup, uint32_t *index, char *message)
+{
+    int error = pst_backup_find(list, seeker->policy->id, PST_PICK_COMPLETE, backup, message);
+    if (error)
+        return error;
+    if ((*backup)->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, *backup, index)) {
+        snprintf(message, PST_MESSAGE_BYTES,
+                 "backup %u is not one of the same node, host and sources, or is not whole",
+                 (*backup)->number);
+        return -PST_E_NO_BACKUP;
+    }
+    return is_unfit(seeker, *backup, *index, message) ? -PST_E_NO_BACKUP : 0;
+}
+
+int pst_base_check(const struct pst_base_seeker *seeker, char *message)
+{
+    struct pst_backup_list list;
+    const struct pst_backup *backup;
+    uint32_t index;
+    int error = pst_backup_list_read_with(&seeker->directory, 1, seeker->keyring, &list, message);
+    if (error)
+        return error;
+    error = find_named(seeker, &list, &backup, &index, message);
+    pst_backup_list_release(&list);
+    return error;
+}
+
 static int take_named(const struct pst_base_seeker *seeker, struct pst_base *base)
 {
     const struct pst_backup *backup;
     char message[PST_MESSAGE_BYTES];
     uint32_t index;
-    int error =
-        pst_backup_find(&base->list, seeker->policy->id, PST_PICK_COMPLETE, &backup, message);
-    if (!error && (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))) {
-        error = -PST_E_NO_BACKUP;
-        snprintf(message, sizeof(message),
-                 "backup %u is not one of the same node, host and sources, or is not whole",
-                 backup->number);
-    } else if (!error && is_unfit(seeker, backup, index, message)) {
-        error = -PST_E_NO_BACKUP;
-    }
+    int error = find_named(seeker, &base->list, &backup, &index, message);
     if (!error)
         error = take(base, backup, index, message);
     if (error)

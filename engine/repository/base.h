@@ -77,6 +77,10 @@ struct pst_base {
  * wanted by its ID cannot be had, which is logged; or -ENOMEM. */
 PST_MUST_USE int base_open(const struct pst_base_seeker *seeker, struct pst_base **base);
 
+/* Whether the backup that the policy names could be the base, as far as that is known without
+ * reading it. Changes nothing. 0, or an error with message (PST_MESSAGE_BYTES). Any thread. */
+PST_MUST_USE int pst_base_check(const struct pst_base_seeker *seeker, char *message);
+
 /* prune may have it from now on; what was read of it stays. */
 void pst_base_let_go(struct pst_base *base);
 void pst_base_close(struct pst_base *base); /* NULL is allowed */

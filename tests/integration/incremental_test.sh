@@ -125,6 +125,13 @@ expect_message 'base 99: no backup has the number or uid 99'
 expect_exit 1 "$penstock" backup --source "other=dir:$tree" --to "$to" --base 1
 expect_message 'backup 1 is not one of the same node, host and sources'
 
+# what a dry run says too
+expect_exit 1 "$penstock" backup --dry-run --source "data=dir:$tree" --to "$to" --base 99
+expect_message 'base 99: no backup has the number or uid 99'
+expect_exit 1 "$penstock" backup --dry-run --source "other=dir:$tree" --to "$to" --base 1
+expect_message 'backup 1 is not one of the same node, host and sources'
+expect_exit 0 "$penstock" backup --dry-run --source "data=dir:$tree" --to "$to" --base 1
+
 expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --full-every 3
 expect_message 'full-every counts with base auto alone'
 expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --rehash
