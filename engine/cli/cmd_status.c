@@ -142,7 +142,7 @@ static void print_last(const json_t *last)
     cli_print(stdout, "last: backup %lld, %s", (long long)number_of(last, "number"),
               text_of(last, "outcome"));
     print_missing(json_object_get(last, "missing_nodes"));
-    if (number_of(last, "source_bytes") > 0) /* an aborted one does not count it */
+    if (number_of(last, "source_bytes") > 0)
         cli_print(stdout, ", %s read here", size_of(last, "source_bytes", bytes));
     cli_print_line(stdout, " in %.2f s, ended %.19sZ, uid %s",
                    (double)number_of(last, "elapsed_ns") / 1e9, text_of(last, "ended"),

@@ -34,7 +34,7 @@ static void begin(struct history *history, const struct pst_proxy *proxy)
     history->in_doubt = proxy->in_doubt;
     history->error = 0;
     history->where = 0;
-    history->is_started = false;
+    history->is_started = history->has_read = false;
 }
 
 /* "complete", or "partial, without 2 nodes": text. */
@@ -93,6 +93,15 @@ static void add_reports(const struct pst_node *node, struct pst_last_backup *las
     }
 }
 
+/* Of a backup that has not been completed, as of the last look at each LDM. */
+static uint64_t bytes_read(const struct pst_node *node)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        bytes += atomic_load_explicit(&node->ldms[i].source_bytes, memory_order_relaxed);
+    return bytes;
+}
+
 static void count(struct pst_node_status *status, const struct pst_last_backup *last)
 {
     struct pst_backup_totals *totals = &status->totals;
@@ -129,6 +138,8 @@ static void end(struct history *history, struct pst_node *node, const struct pst
         last.sums = proxy->sums;
         add_reports(node, &last);
         last.missing = pst_set_minus(&node->config.cluster->expected, &history->nodes);
+    } else if (history->has_read) {
+        last.sums.source_bytes = bytes_read(node);
     }
     log_end(history, &last);
     pthread_mutex_lock(&node->status_lock);
@@ -200,6 +211,7 @@ void history_follow(struct history *history, struct pst_node *node, const struct
         return;
     if (history->state == PST_PROXY_IDLE && proxy->state != PST_PROXY_IDLE)
         begin(history, proxy);
+    history->has_read |= proxy->state == PST_PROXY_SCANNING;
     show_progress(history, node, proxy);
     if (proxy->error) {
         history->error = pst_reason_of(proxy->error);

@@ -21,6 +21,7 @@ struct history {
     uint32_t error;       /* the last that the proxy knew of; 0: none */
     pst_ref where;
     bool is_started;
+    bool has_read;                 /* its LDMs may have read something for it */
     struct pst_thread_owner owner; /* the thread that follows it */
 };
 

@@ -141,7 +141,7 @@ struct pst_last_backup {
     uint64_t elapsed_ns;
     uint32_t error;                    /* ABORTED: the reason; 0: unknown */
     pst_ref where;                     /* ABORTED: where it arose; 0: unknown */
-    struct pst_sums sums;              /* COMPLETE: of this node */
+    struct pst_sums sums;              /* COMPLETE: of this node; else source_bytes alone, about */
     uint64_t codec_chunks[PST_CODECS]; /* likewise: its chunks by codec */
     uint64_t referenced_bytes;         /* likewise: that lie in earlier backups */
     struct pst_set missing;            /* by id - 1: nodes of the cluster that are not in it */

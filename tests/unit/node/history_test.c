@@ -97,6 +97,9 @@ static void a_backup_that_is_aborted(void)
     begin();
     define(7);
     go(PST_PROXY_DEFINED);
+    ldms[0].source_bytes = 700;
+    ldms[2].source_bytes = 41;
+    go(PST_PROXY_SCANNING);
     proxy.error = -PST_E_SCAN;
     proxy.where = pst_ref_make(2, PST_BLOCK_BACKUP, 4);
     go(PST_PROXY_ABORTED);
@@ -109,6 +112,14 @@ static void a_backup_that_is_aborted(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "LDM 4 of node 2: a source could not be read\n"));
     CU_ASSERT_EQUAL(node.status.last.end, PST_END_ABORTED);
     CU_ASSERT_EQUAL(node.status.last.error, PST_E_SCAN);
+    CU_ASSERT_EQUAL(node.status.last.sums.source_bytes, 741);
+    CU_ASSERT_EQUAL(node.status.totals.source_bytes, 0);
+    define(8); /* its LDMs have still to begin: those bytes are of the one before */
+    go(PST_PROXY_DEFINED);
+    go(PST_PROXY_ABORTED);
+    go(PST_PROXY_IDLE);
+    CU_ASSERT_EQUAL(node.status.last.number, 8);
+    CU_ASSERT_EQUAL(node.status.last.sums.source_bytes, 0);
     end();
 }
 
