@@ -187,6 +187,23 @@ thawed 1
 wait_for gone "$(cat "$memory/left")"
 expect_message "the backup's process is gone: --thaw-command runs now"
 
+# the guard alone is killed: that is said, another one takes its place, and whichever is left thaws
+kill_guard() {
+    wait_for [ -s "$memory/guard" ]
+    kill -KILL "$(cat "$memory/guard")"
+    wait_for grep -q 'was killed; another one has taken its place' "$memory/err"
+}
+for end in KILL TERM; do
+    rm -f "$memory/guard"
+    run_killed CONT --freeze-command "touch $memory/frozen; echo \$PPID >$memory/guard"
+    kill_guard
+    kill "-$end" "$victim"
+    ended
+    wait_for [ -s "$calls" ]
+    thawed 1
+done
+[ "$status" = 130 ] || fail "interrupted, it ends with $status"
+
 # nor is the thaw command ended with it, by those that end all that belongs to it
 to_thaw="kill -TERM \$\$; kill -HUP 0; $thaw"
 run_killed KILL --freeze-command "touch $memory/frozen"

@@ -1,15 +1,20 @@
 /*
  * The freeze of a dir: source as the source sees it: orders to its guard, and what came of them.
- * Called by dir.c on the source's thread.
+ * Called by dir.c on the source's thread; the watch runs on its own.
  */
 #include "engine/source/dir/freeze.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/source/dir/freeze_guard.h"
 
 #define STOP_MS 2000u
@@ -70,15 +75,79 @@ static int call(struct freeze *freeze, const struct freeze_request *request,
     return error ? error : answer->error;
 }
 
+static int call_frozen(struct freeze *freeze, enum freeze_order order, struct freeze_answer *answer)
+{
+    struct freeze_request request = {.order = order, .gci = freeze->gci};
+    memcpy(request.snapshot, freeze->snapshot, sizeof(request.snapshot));
+    return call(freeze, &request, answer);
+}
+
+/* ---- the watch ---- */
+
+static bool replace_guard(struct freeze *freeze)
+{
+    struct freeze_answer answer;
+    pst_guard_stop(&freeze->guard, STOP_MS);
+    int error = call_frozen(freeze, FREEZE_ADOPT, &answer);
+    if (error)
+        pst_log(PST_LOG_ERROR,
+                "source %s: its guard, which runs --thaw-command if this process dies, was killed, "
+                "and no other can be started: %s",
+                freeze->source->name, pst_error_text(error));
+    else
+        pst_log(PST_LOG_WARNING,
+                "source %s: its guard, which runs --thaw-command if this process dies, was killed; "
+                "another one has taken its place",
+                freeze->source->name);
+    return !error;
+}
+
+static void *watch(void *argument)
+{
+    struct freeze *freeze = argument;
+    struct pollfd polled[2] = {{.fd = freeze->watch_fd, .events = POLLIN}, {.events = POLLIN}};
+    bool goes_on = true;
+    pst_thread_name("pst freeze");
+    while (goes_on) {
+        polled[1].fd = freeze->guard.pid_fd;
+        if (poll(polled, 2, -1) > 0)
+            goes_on = polled[0].revents == 0 && replace_guard(freeze);
+    }
+    return NULL;
+}
+
+static void begin_watch(struct freeze *freeze)
+{
+    freeze->watch_fd = eventfd(0, EFD_CLOEXEC);
+    int error = freeze->watch_fd < 0 ? -errno : pst_thread_create(&freeze->watch, watch, freeze);
+    freeze->is_watched = !error;
+    if (!error)
+        return;
+    pst_log(PST_LOG_WARNING, "source %s: the end of its guard would not be seen: %s",
+            freeze->source->name, pst_error_text(error));
+    if (freeze->watch_fd >= 0)
+        close(freeze->watch_fd);
+}
+
+static void end_watch(struct freeze *freeze)
+{
+    if (!freeze->is_watched)
+        return;
+    (void)eventfd_write(freeze->watch_fd, 1);
+    pthread_join(freeze->watch, NULL);
+    close(freeze->watch_fd);
+    freeze->is_watched = false;
+}
+
+/* ---- from freeze to thaw ---- */
+
 /* With the guard that has frozen it, or, if that was killed, with another one. */
 static void thaw(struct freeze *freeze)
 {
-    struct freeze_request request = {.order = FREEZE_THAW, .gci = freeze->gci};
     struct freeze_answer answer;
-    memcpy(request.snapshot, freeze->snapshot, sizeof(request.snapshot));
-    int error = call(freeze, &request, &answer);
+    int error = call_frozen(freeze, FREEZE_THAW, &answer);
     if (error && freeze->guard.pid == 0)
-        error = call(freeze, &request, &answer);
+        error = call_frozen(freeze, FREEZE_THAW, &answer);
     if (error)
         report_thaw(freeze, answer.text[0] ? answer.text : pst_error_text(error));
 }
@@ -98,6 +167,7 @@ int freeze_begin(struct freeze *freeze, uint64_t deadline_ns)
     if (!error) {
         memcpy(freeze->snapshot, answer.snapshot, sizeof(freeze->snapshot));
         freeze->is_frozen = true;
+        begin_watch(freeze);
         return 0;
     }
     if (freeze->guard.pid ==
@@ -113,6 +183,7 @@ void freeze_end(struct freeze *freeze)
     if (!freeze->is_frozen)
         return;
     freeze->is_frozen = false;
+    end_watch(freeze);
     thaw(freeze);
     freeze->frozen_ns = pst_monotonic_ns() - freeze->frozen_at_ns;
     pst_guard_stop(&freeze->guard, STOP_MS);

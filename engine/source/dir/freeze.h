@@ -4,12 +4,15 @@
  * docs/adr/0044 says when they run, and why so.
  *
  * The second command runs once for each time that the first one was started, whatever came of it.
- * Errors are logged where they arise. The source's thread calls.
+ * Errors are logged where they arise. The source's thread calls. While the source is frozen, a
+ * thread of its own waits for the end of the guard: one that is killed is replaced, and that is
+ * logged.
  */
 #ifndef PST_ENGINE_SOURCE_DIR_FREEZE_H
 #define PST_ENGINE_SOURCE_DIR_FREEZE_H
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "engine/base/limits.h"
@@ -24,10 +27,13 @@
 struct freeze {
     const struct pst_freeze_commands *commands; /* borrowed; NULL: there are none */
     struct pst_source *source;
-    const char *path; /* of the source; borrowed */
-    struct pst_guard guard;
+    const char *path;       /* of the source; borrowed */
+    struct pst_guard guard; /* the watch's while it runs */
+    pthread_t watch;
+    int watch_fd; /* readable: the watch is to end */
+    bool is_watched;
     bool is_frozen;          /* the thaw command is due */
-    uint64_t gci;            /* of the cut; 0: not made */
+    _Atomic uint64_t gci;    /* of the cut; 0: not made */
     uint64_t frozen_at_ns;   /* CLOCK_MONOTONIC */
     uint64_t frozen_ns;      /* until the thaw command had ended */
     char snapshot[PATH_MAX]; /* what the freeze command has printed; "": nothing */

@@ -172,14 +172,24 @@ static void report_unheard(const struct job *job)
         report_thaw(job, answer->text);
 }
 
+static int obey(struct job *job)
+{
+    if (job->request.order == FREEZE_FREEZE)
+        return freeze(job);
+    if (job->request.order == FREEZE_THAW)
+        return thaw(job, job->answer.text);
+    job->is_frozen = true;
+    memcpy(job->answer.snapshot, job->request.snapshot, sizeof(job->answer.snapshot));
+    return 0;
+}
+
 int freeze_guard_run(const void *context, int socket)
 {
     static struct job job;
     job = (struct job){.freeze = context, .socket = socket};
     while (recv(socket, &job.request, sizeof(job.request), 0) == (ssize_t)sizeof(job.request)) {
         job.answer = (struct freeze_answer){0};
-        job.answer.error =
-            job.request.order == FREEZE_FREEZE ? freeze(&job) : thaw(&job, job.answer.text);
+        job.answer.error = obey(&job);
         memcpy(job.request.snapshot, job.answer.snapshot, sizeof(job.request.snapshot));
         if (send(socket, &job.answer, sizeof(job.answer), MSG_NOSIGNAL) >= 0)
             continue;

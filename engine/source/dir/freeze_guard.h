@@ -10,12 +10,16 @@
 
 #include "engine/base/limits.h"
 
-enum freeze_order { FREEZE_FREEZE = 1, FREEZE_THAW };
+enum freeze_order {
+    FREEZE_FREEZE = 1,
+    FREEZE_THAW,
+    FREEZE_ADOPT /* it was frozen by a guard that is gone: from now on, this one's */
+};
 
 struct freeze_request {
     uint32_t order;          /* enum freeze_order */
     uint64_t limit_ns;       /* FREEZE: for the command */
-    uint64_t gci;            /* THAW: as in struct freeze */
+    uint64_t gci;            /* THAW, ADOPT: as in struct freeze */
     char snapshot[PATH_MAX]; /* likewise */
 };
 
