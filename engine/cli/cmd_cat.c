@@ -40,6 +40,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     int error = pst_look_find(look.look, cli_look_name(arguments->positionals[0]), &found, message);
     if (!error)
         error = pst_look_contents(look.look, write_out, &look, message);
+    look.is_whole = !error;
     if (!error)
         error = cli_look_summary(&look, "cat", 1);
     return cli_look_end(&look, error, message);

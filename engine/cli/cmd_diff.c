@@ -115,8 +115,10 @@ static enum cli_exit run(const struct cli_arguments *arguments)
                               cli_argument_switch(arguments, "content"), on_change, &diff, message);
     if (!error)
         diff.before.print_error = print_summary(&diff);
+    code = error ? CLI_EXIT_DONE : cli_look_damages(&diff.after);
     cli_look_close(&diff.after);
-    return cli_look_end(&diff.before, error, message);
+    enum cli_exit ended = cli_look_end(&diff.before, error, message);
+    return ended != CLI_EXIT_DONE ? ended : code;
 }
 
 const struct cli_command cli_command_diff = {.name = "diff",

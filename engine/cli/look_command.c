@@ -71,6 +71,18 @@ static enum cli_exit end_passed_over(const struct cli_look *look, uint32_t numbe
                     cli_value_count_text(count, "backup", backups), count == 1 ? "is" : "are");
 }
 
+enum cli_exit cli_look_damages(const struct cli_look *look)
+{
+    char damages[CLI_VALUE_COUNT_BYTES];
+    uint64_t count = pst_look_damages(look->look);
+    if (count == 0 || look->is_whole)
+        return CLI_EXIT_DONE;
+    return cli_fail(look->arguments, CLI_EXIT_PARTIAL,
+                    "backup %u is damaged, and not all of it is shown: %s, see above",
+                    pst_inside_number(look->inside),
+                    cli_value_count_text(count, "damage", damages));
+}
+
 void cli_look_close(struct cli_look *look)
 {
     pst_inside_close(look->inside);
@@ -81,8 +93,10 @@ enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message
 {
     uint32_t number = pst_inside_number(look->inside);
     uint32_t passed_over = pst_inside_passed_over(look->inside);
+    bool is_printed = !look->print_error && cli_print_flush(stdout) == 0;
+    enum cli_exit damaged = is_printed && !error ? cli_look_damages(look) : CLI_EXIT_DONE;
     cli_look_close(look);
-    if (look->print_error || cli_print_flush(stdout) < 0)
+    if (!is_printed)
         return cli_fail(look->arguments, CLI_EXIT_FAILED, "cannot write to standard output");
     if (error == -ENOKEY || error == -EISDIR || error == -ENOTSUP)
         return cli_fail(look->arguments, CLI_EXIT_USAGE, "%s", message);
@@ -90,7 +104,7 @@ enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message
         return cli_fail(look->arguments, CLI_EXIT_PARTIAL, "%s", message);
     if (error)
         return cli_fail(look->arguments, CLI_EXIT_FAILED, "%s", message);
-    return passed_over ? end_passed_over(look, number, passed_over) : CLI_EXIT_DONE;
+    return passed_over ? end_passed_over(look, number, passed_over) : damaged;
 }
 
 const char *cli_look_name(const char *typed)

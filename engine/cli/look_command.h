@@ -29,6 +29,7 @@ struct cli_look {
     struct pst_inside *inside;
     struct pst_look *look;
     int print_error; /* the first that printing a record met */
+    bool is_whole;   /* what was asked for is, whatever else is damaged */
 };
 
 /* Opens the backup that id names, with so many threads (inside.h). CLI_EXIT_DONE, ended by
@@ -37,6 +38,9 @@ PST_MUST_USE enum cli_exit cli_look_begin(const struct cli_arguments *arguments,
                                           uint32_t workers, struct cli_look *look);
 
 void cli_look_close(struct cli_look *look);
+
+/* Logs that a backup is damaged, where damage was met. */
+PST_MUST_USE enum cli_exit cli_look_damages(const struct cli_look *look);
 
 /* Closes it, and gives the exit code of a command that met this error, with message. */
 PST_MUST_USE enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message);

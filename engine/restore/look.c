@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/format/directories.h"
 #include "engine/restore/look_state.h"
 #include "engine/restore/object_order.h"
@@ -59,14 +60,37 @@ static int list_sources(struct pst_look *look)
     return 0;
 }
 
+static void log_finding(void *context, const struct pst_finding *finding)
+{
+    char text[PST_MESSAGE_BYTES];
+    (void)context;
+    pst_finding_text(finding, text);
+    pst_log(finding->warning ? PST_LOG_WARNING : PST_LOG_ERROR, "%s", text);
+}
+
+/* What was found since look->findings.found was set is damage that one can look past, or the
+ * reading fails with it. */
+static int pass_over(struct pst_look *look, int error, char *message)
+{
+    struct pst_findings *findings = &look->findings;
+    findings->found = NULL;
+    if (!error && findings->newer + findings->unverified > 0)
+        error = findings->first_error;
+    if (error)
+        return look_fail_reading(look, error, message);
+    look->damages += findings->damages;
+    findings->damages = 0;
+    return 0;
+}
+
 static int map_parts(struct pst_look *look, char *message)
 {
     int error = pst_backup_parts_make(look->backup, &look->set, NULL);
+    look->set.salvages = true;
+    look->findings.found = log_finding;
     if (!error)
-        error = chunk_map_parts(look->crew, &look->set, &look->findings, &look->read_bytes, true);
-    if (!error && look->findings.damages)
-        error = look->findings.first_error;
-    return error ? look_fail_reading(look, error, message) : 0;
+        error = chunk_map_parts(look->crew, &look->set, &look->findings, &look->read_bytes, false);
+    return pass_over(look, error, message);
 }
 
 int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
@@ -105,6 +129,11 @@ void pst_look_close(struct pst_look *look)
     pst_backup_parts_free(&look->set);
     free(look->sources);
     free(look);
+}
+
+uint64_t pst_look_damages(const struct pst_look *look)
+{
+    return look->damages;
 }
 
 struct pst_look_bytes pst_look_bytes(const struct pst_look *look)
@@ -199,13 +228,12 @@ static bool pass_wants(const struct look_pass *pass, uint32_t node_index,
     return query_wants(pass, source_of(pass->look, node_index, object->id), object);
 }
 
-static int damaged(struct pst_look *look, const struct pst_part_map *part,
-                   const struct pst_chunk_header *header, size_t offset, int error)
+static void note_damage(struct pst_look *look, const struct pst_part_map *part,
+                        const struct pst_chunk_header *header, size_t offset, int error)
 {
     const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
                                       "catalogue entry"};
     pst_findings_add_damage(&look->findings, &part->file, header->file_offset, &damage, error);
-    return error;
 }
 
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
@@ -223,8 +251,12 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
         if (!error && pass_wants(pass, part->node_index, &object))
             error = objects_add(&pass->look->objects, part->node_index, payload + begin,
                                 offset - begin, &end, &count);
-        if (error)
-            return error == -ENOMEM ? error : damaged(pass->look, part, header, begin, error);
+        if (error == -ENOMEM)
+            return error;
+        if (error) {
+            note_damage(pass->look, part, header, begin, error);
+            break;
+        }
     }
     return 0;
 }
@@ -244,6 +276,7 @@ int look_read_chunks(struct look_pass *pass, enum pst_chunk_type type, enum chun
                      chunk_taker *take, char *message)
 {
     struct pst_look *look = pass->look;
+    bool passes_over = type == PST_CHUNK_CATALOGUE;
     struct chunk_reading reading = {
         .crew = look->crew,
         .set = &look->set,
@@ -253,11 +286,14 @@ int look_read_chunks(struct look_pass *pass, enum pst_chunk_type type, enum chun
         .needs = pass->needs,
         .take = take,
         .findings = &look->findings,
-        .stop_at_damage = true,
+        .stop_at_damage = !passes_over,
         .context = pass,
     };
+    look->findings.found = passes_over ? log_finding : NULL;
     int error = chunk_reading_run(&reading);
     look->read_bytes += atomic_load(&reading.bytes_done) + atomic_load(&reading.index_bytes);
+    if (passes_over)
+        return pass_over(look, error, message);
     return error ? look_fail_reading(look, error, message) : 0;
 }
 
@@ -386,6 +422,10 @@ static int list_objects(struct look_pass *pass, pst_look_each *each, void *conte
 
 static int fail_name(const struct pst_look *look, const char *name, char *message)
 {
+    if (look->damages > 0)
+        return look_fail(message, -PST_E_CORRUPT,
+                         "backup %u is damaged, and what can be read of it has no %s: see above",
+                         look->backup->number, name);
     return look_fail(message, -ENOKEY, "backup %u has no %s", look->backup->number, name);
 }
 

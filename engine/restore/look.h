@@ -37,12 +37,16 @@ struct pst_look_query {
     const char *pattern;
 };
 
-/* Opens a usable backup of a list, that stays while the look does. crew: borrowed likewise. After
- * an error message (PST_MESSAGE_BYTES) says what is wrong: -PST_E_…: the backup is damaged, newer
- * or incomplete; -errno. */
+/* Opens a usable backup of a list, that stays while the look does. crew: borrowed likewise. Damaged
+ * indexes and catalogues are logged, and so is what is wrong with them; what is whole is looked at
+ * all the same. After an error message (PST_MESSAGE_BYTES) says what is wrong: -PST_E_…: the backup
+ * is newer or incomplete; -errno. */
 PST_MUST_USE int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
                                struct pst_look **look, char *message);
 void pst_look_close(struct pst_look *look);
+
+/* How many damages were met by then, and passed over: what lies there is not found. */
+uint64_t pst_look_damages(const struct pst_look *look);
 
 /* Calls each for every object of the query, in the order of their nodes, sources and paths; the
  * object of the name is the first. Sources that lie below the name are directories. 0; the value

@@ -30,7 +30,8 @@ struct pst_look {
     const struct pst_backup *backup;
     struct crew *crew;
     struct pst_part_set set;
-    struct pst_findings findings;
+    struct pst_findings findings; /* of what is read now */
+    uint64_t damages;             /* of indexes and catalogues, which were logged and passed over */
     struct look_source *sources;
     uint32_t sources_count;
     struct objects objects; /* of the last query */

@@ -186,6 +186,42 @@ diffs() {
 }
 
 # What changes in a file changes under all its names; that a name comes or goes changes no other.
+# What lies behind a damaged index is found by its headers; what a damaged catalogue had is missing, and
+# that is said.
+damaged_indexes() {
+    local bad=$disk/damaged-index part bytes t=$disk/few
+    mkdir "$t"
+    echo 1 >"$t/first-file"
+    echo 2 >"$t/second-file"
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$bad" --ldms 1 --compress none
+    expect_exit 0 "$penstock" ls --from "$bad"
+    cp "$memory/out" "$memory/whole"
+    cp -r "$bad" "$bad.whole"
+    part=$(find "$bad" -name '*.data')
+    bytes=$(stat -c %s "$part")
+    for offset in $((bytes - 20)) $((bytes - 200)); do # the trailer, the index
+        rm -r "$bad" && cp -r "$bad.whole" "$bad"
+        flip "$part" "$offset"
+        expect_exit 3 "$penstock" ls --from "$bad"
+        expect_message 'error: .*BACKUP-1.1.data: offset [0-9]*: damaged' 'backup 1 is damaged, and not all of it is shown: 1 damage'
+        cmp "$memory/out" "$memory/whole" || fail 'not all is shown'
+        expect_exit 3 "$penstock" find --from "$bad" '*d-file'
+        expect_output '^second-file$'
+        expect_exit 0 "$penstock" cat --from "$bad" second-file
+        expect_output '^2$'
+        expect_message 'error: .*BACKUP-1.1.data: offset [0-9]*: damaged'
+        expect_exit 3 "$penstock" diff --from "$bad" 1 1 --content
+        [ ! -s "$memory/out" ] || fail "a backup differs from itself: $(cat "$memory/out")"
+        expect_exit 3 "$penstock" stats --from "$bad"
+    done
+    rm -r "$bad" && cp -r "$bad.whole" "$bad"
+    flip "$part" "$(grep -abo first-file "$part" | tail -n 1 | cut -d : -f 1)" # the catalogue
+    expect_exit 3 "$penstock" ls --from "$bad"
+    expect_message 'backup 1 is damaged'
+    expect_exit 1 "$penstock" cat --from "$bad" second-file
+    expect_message 'backup 1 is damaged, and what can be read of it has no second-file'
+}
+
 diffs_of_names() {
     local t=$disk/names
     rm -rf "$disk/diff"
@@ -223,5 +259,6 @@ contents
 sealed
 reads_little
 damage
+damaged_indexes
 diffs
 diffs_of_names
