@@ -11,6 +11,7 @@
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 #include "engine/cli/job_options.h"
+#include "engine/cli/null_target.h"
 #include "engine/cli/placement_options.h"
 #include "engine/cli/settings.h"
 #include "engine/cli/value.h"
@@ -246,6 +247,10 @@ static enum cli_exit read_options(struct run *run)
         return code;
     cli_job_read_options(arguments, run->specs, &run->keys, &run->exclude, &run->backup);
     node->backup = &run->backup;
+    if (cli_null_target_is(run->backup.directory))
+        return cli_fail(arguments, CLI_EXIT_USAGE,
+                        "--to null: is for penstock backup alone: a node keeps its backups; a "
+                        "directory of that name is ./null:");
     if (cli_argument_switch(arguments, "require-encryption") && !run->backup.keys)
         return cli_fail(
             arguments, CLI_EXIT_USAGE,

@@ -127,6 +127,9 @@ what_cannot_be_made_is_named() {
     sed -i "15s|.*|to = $ini|" "$ini"
     check 1 "$ini: not a directory that can be written to: Not a directory" 1
     write_configuration
+    sed -i '15s|.*|to = null:|' "$ini"
+    check 2 'null: is for penstock backup alone' 1
+    write_configuration
     sed -i '9s|.*|metrics = 192.0.2.1:9420|' "$ini"
     check 1 'metrics 192.0.2.1:9420: Cannot assign requested address' 1
     local shm=$memory/shm.ini
