@@ -136,6 +136,20 @@ static const char *end_of_component(struct span rest)
     return slash ? slash : rest.end;
 }
 
+/* Of a pattern: a slash in a set ends none, and fits nothing. */
+static const char *end_of_pattern(struct span rest)
+{
+    const char *end = end_of_component(rest);
+    if (!memchr(rest.at, '[', (size_t)(end - rest.at)))
+        return end;
+    while (rest.at < rest.end && *rest.at != '/') {
+        bool fits;
+        const char *next = take_one(rest, 0, &fits);
+        rest.at = next ? next : rest.at + 1;
+    }
+    return rest.at;
+}
+
 static const char *behind(const char *end, struct span rest)
 {
     return end < rest.end ? end + 1 : end;
@@ -156,7 +170,7 @@ bool glob_fits_path(const char *pattern_text, size_t bytes, const char *path)
     if (bytes > 0 && pattern.end[-1] == '/')
         return false; /* no component is empty */
     while (text.at < text.end || pattern.at < pattern.end) {
-        const char *end = end_of_component(pattern), *text_end = end_of_component(text);
+        const char *end = end_of_pattern(pattern), *text_end = end_of_component(text);
         if (is_stars((struct span){pattern.at, end})) {
             if (end == pattern.end)
                 return text.at < text.end;

@@ -137,9 +137,9 @@ static void make_random_tree(void)
 static void make_pattern(char *text, size_t bytes)
 {
     static const char *const parts[] = {
-        "a",    "b",           "*",    "?",  "**", "/",   "/",           "[ab]",
-        "[!a]", "[a-c]",       "\\",   ".o", "ab", "**/", "/**",         "[^b-z]",
-        "[]a]", "[[:alpha:]]", "[a-]", " ",  "c-", "#a",  "[[:punct:]b]"};
+        "a",     "b",  "*",  "?",  "**",           "/",     "/",      "[ab]", "[!a]",
+        "[a-c]", "\\", ".o", "ab", "**/",          "/**",   "[^b-z]", "[]a]", "[[:alpha:]]",
+        "[a-]",  " ",  "c-", "#a", "[[:punct:]b]", "[a/b]", "[!/]",   "["};
     size_t used = (size_t)snprintf(text, bytes, "%s", below(4) ? "" : "!");
     for (uint32_t i = 1 + below(5); i > 0; i--)
         used += (size_t)snprintf(text + used, bytes - used, "%s",
