@@ -17,6 +17,7 @@ static const char *const v2_mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unifie
 static const char *const v1_cpuset_mounts[] = {"/sys/fs/cgroup/cpuset", NULL};
 static const char *const v1_cpu_mounts[] = {"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpu,cpuacct",
                                             NULL};
+static const char *const v1_memory_mounts[] = {"/sys/fs/cgroup/memory", NULL};
 
 /* Whether a comma list of v1 controllers names this one; v2 has the empty list. */
 static bool list_names(const char *list, size_t length, const char *controller)
@@ -161,6 +162,22 @@ static void read_quota_v1(const char *root, uint32_t *quota)
     } while (to_parent(cgroup.path));
 }
 
+/* Likewise of memory. "max" is no number: it limits nothing. */
+static void read_memory(const char *root, const char *controller, const char *const *mounts,
+                        const char *name, uint64_t *memory_bytes)
+{
+    struct cgroup cgroup;
+    if (!find_cgroup(root, controller, &cgroup))
+        return;
+    do {
+        char text[64];
+        unsigned long long bytes;
+        if (read_cgroup_file(root, mounts, cgroup.path, name, text, sizeof(text)) == 0 &&
+            sscanf(text, "%llu", &bytes) == 1 && bytes < *memory_bytes)
+            *memory_bytes = bytes;
+    } while (to_parent(cgroup.path));
+}
+
 /* Keeps of a what b has too. */
 static void intersect(struct pst_cpu_list *a, const struct pst_cpu_list *b)
 {
@@ -187,7 +204,7 @@ static int limit_cpus(struct allowed *allowed, const char *text)
 
 int allowed_read(const char *root, struct allowed *allowed)
 {
-    *allowed = (struct allowed){0};
+    *allowed = (struct allowed){.memory_bytes = UINT64_MAX};
     char status[PATH_MAX];
     char text[PST_CPUS_MAX / 2 * 5 + 2];
     int error = sysfs_path(status, root, "/proc/self/status");
@@ -207,5 +224,7 @@ int allowed_read(const char *root, struct allowed *allowed)
     }
     read_quota_v2(root, &allowed->quota_millicpus);
     read_quota_v1(root, &allowed->quota_millicpus);
+    read_memory(root, "", v2_mounts, "memory.max", &allowed->memory_bytes);
+    read_memory(root, "memory", v1_memory_mounts, "memory.limit_in_bytes", &allowed->memory_bytes);
     return error;
 }

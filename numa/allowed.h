@@ -17,6 +17,7 @@ struct allowed {
     bool nodes_limited; /* the same for memory */
     struct pst_cpu_list nodes;
     uint32_t quota_millicpus; /* 0: none */
+    uint64_t memory_bytes;    /* that the cgroup grants; UINT64_MAX: all */
 };
 
 /* Reads them; what the kernel does not offer (no cgroups, no /proc) limits nothing. */

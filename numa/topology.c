@@ -287,6 +287,7 @@ static int apply_limits(const char *root, struct pst_topology *topology)
         node->memory_allowed = !allowed.nodes_limited || pst_cpu_list_has(&allowed.nodes, node->id);
     }
     topology->quota_millicpus = allowed.quota_millicpus;
+    topology->memory_granted_bytes = allowed.memory_bytes;
     return 0;
 }
 

@@ -52,6 +52,7 @@ struct pst_topology {
     uint32_t node_count;
     uint32_t cpu_count;
     uint32_t quota_millicpus; /* CPU time that the cgroup grants, 1000 = one CPU; 0: no limit */
+    uint64_t memory_granted_bytes;                      /* by the cgroup; UINT64_MAX: all */
     struct pst_topology_node nodes[PST_NUMA_NODES_MAX]; /* ascending by id */
     struct pst_topology_cpu cpus[PST_CPUS_MAX];         /* present ones, ascending by id */
 };

@@ -46,12 +46,16 @@ int placements_check_memory(const struct pst_placements *placements, uint64_t by
     uint64_t memory_bytes = 0;
     for (uint32_t i = 0; i < topology->node_count; i++)
         memory_bytes += topology->nodes[i].memory_bytes;
+    bool is_granted = topology->memory_granted_bytes < memory_bytes;
+    if (is_granted)
+        memory_bytes = topology->memory_granted_bytes;
     if (memory_bytes == 0 || bytes_each <= memory_bytes / 4 * 3 / ldms)
         return 0;
     snprintf(message, PST_MESSAGE_BYTES,
              "%u LDM%s with %llu MiB of buffers each would take more than three quarters of the "
-             "host's memory, %llu MiB: give fewer --ldms, or a smaller --chunk or --depth",
+             "memory %s, %llu MiB: give fewer --ldms, or a smaller --chunk or --depth",
              ldms, ldms == 1 ? "" : "s", (unsigned long long)(bytes_each / MIB),
+             is_granted ? "that the cgroup grants" : "of the host",
              (unsigned long long)(memory_bytes / MIB));
     return -EINVAL;
 }

@@ -157,6 +157,28 @@ static void test_lowest_quota_on_the_way_up_holds(void)
     free(topology);
 }
 
+static void test_lowest_memory_limit_holds(void)
+{
+    static const struct {
+        const char *service, *slice;
+        uint64_t bytes;
+    } cases[] = {{"max", "max", UINT64_MAX},
+                 {"max", "1073741824", 1073741824},
+                 {"33554432", "1073741824", 33554432},
+                 {"garbage", "", UINT64_MAX}};
+    struct pst_topology *topology = malloc(sizeof(*topology));
+    char *root = fixture_unpack("cgroup-odd-cpus");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fixture_write(root, "sys/fs/cgroup/backup.slice/penstock.service/memory.max",
+                      cases[i].service);
+        fixture_write(root, "sys/fs/cgroup/backup.slice/memory.max", cases[i].slice);
+        CU_ASSERT_EQUAL_FATAL(pst_topology_read(root, topology), 0);
+        CU_ASSERT_EQUAL(topology->memory_granted_bytes, cases[i].bytes);
+    }
+    fixture_remove(root);
+    free(topology);
+}
+
 static void test_kernel_without_numa(void)
 {
     struct pst_topology *topology = fixture_topology("no-numa-kernel");
@@ -246,6 +268,7 @@ int main(void)
         {"memory only and memoryless nodes", test_memory_only_and_memoryless_nodes},
         {"affinity and cgroup both limit", test_affinity_and_cgroup_both_limit},
         {"lowest quota on the way up holds", test_lowest_quota_on_the_way_up_holds},
+        {"lowest memory limit holds", test_lowest_memory_limit_holds},
         {"kernel without numa", test_kernel_without_numa},
         {"broken trees are refused", test_broken_trees_are_refused},
         {"a tree without sysfs is refused", test_a_tree_without_sysfs_is_refused},
