@@ -39,6 +39,16 @@ type_in tutorial.md
 expect_output 'backup 2.*complete|complete.*before-the-move'
 expect_names "$disk/home" ''
 
+# Its configuration for every night does what it says.
+mkdir "$disk/nightly"
+make_small_tree "$disk/nightly/data"
+sed -n '\|^    # /etc/penstock/nightly.ini|,/^$/s/^    //p' "$docs/tutorial.md" |
+    sed "s|dir:/srv/data|dir:$disk/nightly/data|; s|/backups|$disk/nightly/backups|" >"$disk/nightly/ini"
+[ "$(grep -c "$disk/nightly" "$disk/nightly/ini")" = 3 ] || fail "the tutorial has another nightly.ini: $(cat "$disk/nightly/ini")"
+expect_exit 0 penstock backup --config "$disk/nightly/ini" --json
+expect_json '.[-1].verified'
+expect_exit 0 penstock prune --config "$disk/nightly/ini"
+
 make_tree "$disk/tree" 50 20
 for name in key new-key; do expect_exit 0 penstock keygen "$disk/$name"; done
 expect_exit 0 penstock backup --source "dir:$disk/tree" --to "$disk/backups"
