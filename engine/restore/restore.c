@@ -17,6 +17,7 @@
 #include "engine/restore/catalogue.h"
 #include "engine/restore/restore_flush.h"
 #include "engine/restore/restore_passes.h"
+#include "engine/restore/restore_placed.h"
 #include "engine/restore/restore_select.h"
 
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
@@ -180,6 +181,8 @@ static int restore_into_target(struct restore_run *run, const char *path)
                             pst_error_text(error));
     run->swaps = run->target.in_place && run->options->keep_going && !run->options->export;
     if (run->target.in_place)
+        error = restore_placed_open(&run->placed);
+    if (!error && run->target.in_place)
         error = restore_check_room(run);
     if (!error)
         error = fail_target(run, path, PST_ACTIVITY_STEP("mark", path, target_begin(&run->target)));
@@ -198,6 +201,7 @@ static int restore_into_target(struct restore_run *run, const char *path)
         abandon(run, path, is_begun);
     else
         restore_set_flags(run);
+    restore_placed_close(run->placed);
     restore_close_sources(run);
     target_close(&run->target);
     return error;

@@ -19,6 +19,7 @@
 #include "engine/format/file_attributes.h"
 #include "engine/restore/lmdb_lock.h"
 #include "engine/restore/restore_attributes.h"
+#include "engine/restore/restore_placed.h"
 #include "io/inode.h"
 
 #define UNREADABLE_LOGGED_MAX 20u
@@ -69,13 +70,32 @@ bool restore_has_nothing_of(const struct object_record *record)
     return restore_waits_for_contents(&object) && atomic_load(&record->received) == 0;
 }
 
-int restore_clear_way(int parent_fd, const char *name, const struct pst_object *object)
+int restore_note_placed(const struct restore_run *run, int parent_fd, const char *name)
+{
+    struct stat status;
+    if (!run->placed)
+        return 0;
+    if (fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return -errno;
+    int result = restore_placed_add(run->placed, &status);
+    return result < 0 ? result : 0; /* a hard link is there already */
+}
+
+int restore_clear_way(const struct restore_run *run, int parent_fd, const char *name,
+                      const struct pst_object *object)
 {
     char why[PST_MESSAGE_BYTES];
     struct stat status;
     bool is_there = fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
     if (!is_there && errno != ENOENT)
         return -errno;
+    if (is_there && restore_placed_has(run->placed, &status)) {
+        pst_log(PST_LOG_ERROR,
+                "%s: another object of the backup has this name in the target already, which takes "
+                "their names for one: does its file system ignore case?",
+                object->path);
+        return -EEXIST;
+    }
     if (is_there ? !S_ISREG(status.st_mode) : !restore_is_environment(object))
         return is_there ? pst_beneath_remove(parent_fd, name, PST_BENEATH_SAME_OWNER) : 0;
     int error = lmdb_lock_check(parent_fd, name, why); /* once more: it has been a while */
@@ -107,7 +127,7 @@ static int make_late_room(const struct restore_run *run, int parent_fd, const ch
     if (!run->target.in_place || !restore_waits_for_contents(&object) ||
         atomic_load(&record->failed))
         return 0;
-    return restore_clear_way(parent_fd, name, &object);
+    return restore_clear_way(run, parent_fd, name, &object);
 }
 
 int restore_open(const struct restore_run *run, struct pst_parent *parent,
@@ -300,12 +320,12 @@ int restore_take_name(struct restore_run *run, struct pst_parent *parent,
     if (!run->swaps || !atomic_load(&record->made) || atomic_load(&record->failed))
         return 0;
     int parent_fd = pst_parent_of(parent, restore_source_fd(run, record), object.path, &name);
-    int error = parent_fd < 0 ? parent_fd : restore_clear_way(parent_fd, name, &object);
+    int error = parent_fd < 0 ? parent_fd : restore_clear_way(run, parent_fd, name, &object);
     if (!error && renameat2(parent_fd, restore_working_name(run, record, name, text), parent_fd,
                             name, RENAME_NOREPLACE) < 0)
         error = -errno;
     if (!error)
-        return 0;
+        return restore_note_placed(run, parent_fd, name);
     atomic_fetch_sub(&run->made, 1);
     return restore_miss(run, error, record, "could not make room for");
 }

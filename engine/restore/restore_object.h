@@ -40,9 +40,14 @@ bool restore_has_nothing_of(const struct object_record *record);
 /* Reports a file that the backup has nothing of. 0, or what ends the restore. */
 PST_MUST_USE int restore_miss_contents(struct restore_run *run, struct object_record *record);
 
-/* In place: what is not a directory goes to where nothing is. 0 or -errno. */
-PST_MUST_USE int restore_clear_way(int parent_fd, const char *name,
+/* In place: what is not a directory goes to where nothing is. 0 or -errno; -EEXIST, which is
+ * logged: what is there was restored (restore_note_placed). */
+PST_MUST_USE int restore_clear_way(const struct restore_run *run, int parent_fd, const char *name,
                                    const struct pst_object *object);
+
+/* What has this name now was restored: nothing else of the backup takes its place. 0 or -errno. */
+PST_MUST_USE int restore_note_placed(const struct restore_run *run, int parent_fd,
+                                     const char *name);
 
 /* Whether the caller wants no such object: devices. */
 bool restore_is_left_out(const struct restore_run *run, const struct pst_object *object);

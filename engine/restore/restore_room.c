@@ -15,6 +15,7 @@
 #include "engine/restore/object_paths.h"
 #include "engine/restore/restore_object.h"
 #include "engine/restore/restore_passes.h"
+#include "engine/restore/restore_placed.h"
 #include "io/inode.h"
 
 /* ---- the directories of sources ---- */
@@ -307,6 +308,19 @@ static bool takes_room_later(const struct restore_run *run, const struct object_
     return restore_waits_for_contents(&first_object);
 }
 
+static int place_directory(struct restore_run *run, int parent_fd, const char *name,
+                           const struct object_record *record)
+{
+    struct stat status;
+    if (!run->placed || fstatat(parent_fd, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    int result = restore_placed_add(run->placed, &status);
+    return result <= 0 ? result
+                       : restore_miss_part(run, -EEXIST, record,
+                                           "is one directory with another of the backup, whose "
+                                           "name the target takes for the same:");
+}
+
 static int place_object(struct restore_run *run, struct pst_parent *parent,
                         const struct object_record *record, const struct pst_object *object)
 {
@@ -322,8 +336,9 @@ static int place_object(struct restore_run *run, struct pst_parent *parent,
     if (parent_fd < 0)
         return parent_fd;
     if (object->type != PST_OBJECT_DIRECTORY)
-        return restore_clear_way(parent_fd, name, object);
-    return make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
+        return restore_clear_way(run, parent_fd, name, object);
+    error = make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
+    return error ? error : place_directory(run, parent_fd, name, record);
 }
 
 static int make_room(struct restore_run *run, struct pst_parent *parent,

@@ -70,7 +70,8 @@ struct restore_run {
     mode_t mode_mask;
     bool has_target; /* else only rows are restored */
     bool swaps;      /* in place, past damage: what is there stays until the new one is whole */
-    int *source_fds; /* by node index × PST_SOURCES_MAX + instance; -1: none */
+    struct restore_placed *placed;   /* in place: directories, and what took its name; else NULL */
+    int *source_fds;                 /* by node index × PST_SOURCES_MAX + instance; -1: none */
     struct restore_worker *workers;  /* restore_data.c: one for each worker of the crew */
     struct row_map *row_map;         /* restore_rows.c: being filled */
     struct restore_flagged *flagged; /* under objects.mutex */

@@ -183,7 +183,7 @@ static int make_hard_link(struct restore_run *run, struct pst_parent *other, int
     if (first_fd < 0)
         return first_fd;
     if (run->swaps || (run->target.in_place && restore_waits_for_contents(&first_object))) {
-        int cleared = restore_clear_way(parent_fd, name, object);
+        int cleared = restore_clear_way(run, parent_fd, name, object);
         if (cleared)
             return cleared;
     }
@@ -210,8 +210,10 @@ static int make_link(struct restore_run *run, struct pst_parent parents[2],
         return parent_fd;
     if (object->type == PST_OBJECT_HARD_LINK)
         return make_hard_link(run, &parents[1], parent_fd, name, record, object);
-    int error = run->swaps ? restore_clear_way(parent_fd, name, object) : 0;
-    return error ? error : make_other(run, parent_fd, name, record, object);
+    int error = run->swaps ? restore_clear_way(run, parent_fd, name, object) : 0;
+    if (!error)
+        error = make_other(run, parent_fd, name, record, object);
+    return error ? error : restore_note_placed(run, parent_fd, name);
 }
 
 static int make_one_of(struct restore_run *run, struct pst_parent parents[2],

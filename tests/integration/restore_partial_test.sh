@@ -343,8 +343,35 @@ distrust() {
     done
 }
 
+# Two directories of the backup are one in the target, as where a file system ignores case: what is in both
+# is not replaced without a word.
+names_that_are_one() {
+    mkdir -p "$work/fold/lower" "$work/fold/upper" "$work/fold-target/lower" "$work/fold-target/upper"
+    local directory
+    for directory in lower upper; do
+        echo "$directory" >"$work/fold/$directory/file"
+        ln -s "$directory" "$work/fold/$directory/link"
+        echo "$directory" >"$work/fold/$directory/only-$directory"
+    done
+    echo before >"$work/fold-target/lower/file"
+    backup fold
+    is_root && mount --bind "$work/fold-target/lower" "$work/fold-target/upper" 2>/dev/null || return 0
+    mounted+=("$work/fold-target/upper")
+    restore 3 fold --force --keep-going
+    expect_message 'upper: .*is one directory with another of the backup|is one directory with another .*upper' \
+        '(lower|upper)/file: another object of the backup has this name in the target already' \
+        '(lower|upper)/link: another object of the backup has this name in the target already'
+    umount "$work/fold-target/upper"
+    [ "$(sort "$work/fold-target/lower/file"*)" = "$(printf 'lower\nupper')" ] ||
+        fail "one of two files is gone: $(head "$work/fold-target/lower/"*)"
+    restore 0 fold --force --keep-going # over what that left
+    rm -f "$work/fold-target/lower/file.damaged" "$work/fold-target/lower/only-upper"
+    diff -r --no-dereference "$work/fold" "$work/fold-target" || fail 'not what was backed up'
+}
+
 owners
 too_large
+names_that_are_one
 in_the_way
 damage
 packed
