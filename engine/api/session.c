@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "engine/api/abi.h"
+#include "engine/api/choice_text.h"
 #include "engine/api/dry_run.h"
 #include "engine/api/file_choice.h"
 #include "engine/api/freeze_choice.h"
@@ -20,6 +21,7 @@
 #include "engine/api/job_pace.h"
 #include "engine/api/job_timeouts.h"
 #include "engine/api/placement.h"
+#include "engine/api/table_choice.h"
 #include "engine/base/log.h"
 #include "engine/base/printable.h"
 #include "engine/key/keyring.h"
@@ -39,6 +41,7 @@ struct pst_session {
     const char *specs[PST_SOURCES_MAX];
     char own_specs[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX + 1]; /* of the caller's sources */
     char *paths[PST_SOURCES_MAX]; /* absolute; NULL: it has none. In name order too */
+    char *choices[PST_SOURCES_MAX];
     uint32_t sources_count;
     struct pst_keyring *keyring; /* of who can open the backups; NULL: they are not sealed */
     struct pst_table_filter tables;
@@ -311,30 +314,23 @@ static int open_sources(struct pst_session *session)
     return check_directory(session);
 }
 
-/* Which tables; after the sources are known. */
-static int choose_tables(struct pst_session *session)
+/* What is backed up of each; after the sources are known. */
+static int choose(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
-    uint32_t with_rows = 0;
-    if (!job->is_logical && (job->tables_count > 0 || job->unwanted_tables_count > 0))
-        return fail(session, -EINVAL, "only a logical backup can choose tables");
-    for (uint32_t i = 0; i < session->sources_count; i++)
-        with_rows += (session->sources[i]->flags & PST_SOURCE_CAN_ROWS) != 0;
-    if (job->is_logical && with_rows == 0)
-        return fail(session, -EINVAL,
-                    "no source has tables for a logical backup; lmdb: sources have them");
-    session->tables = (struct pst_table_filter){
-        .wanted = job->tables,
-        .unwanted = job->unwanted_tables,
-        .wanted_count = job->tables_count,
-        .unwanted_count = job->unwanted_tables_count,
-        .found = calloc(job->tables_count + 1u, sizeof(*session->tables.found)),
-    };
-    if (!session->tables.found)
-        return fail(session, -ENOMEM, "out of memory");
+    int error = table_choice_make(job, session->sources, session->sources_count, &session->tables,
+                                  session->message);
+    for (uint32_t i = 0; !error && i < session->sources_count; i++) {
+        bool is_own = is_the_callers(session, session->sources[i]);
+        error = choice_text(session->sources[i], job, is_own ? NULL : &session->files.filter,
+                            &session->choices[i]);
+        if (error)
+            fail(session, error, "%s", pst_error_text(error));
+    }
     session->options.node.is_logical = job->is_logical;
     session->options.node.tables = &session->tables;
-    return 0;
+    session->options.node.choices = (const char *const *)session->choices;
+    return error;
 }
 
 static int place(struct pst_session *session)
@@ -365,7 +361,7 @@ static int prepare(struct pst_session *session, const struct pst_backup_job *job
     if (!error)
         error = open_sources(session);
     if (!error)
-        error = choose_tables(session);
+        error = choose(session);
     return error ? error : place(session);
 }
 
@@ -552,8 +548,10 @@ void pst_session_close(struct pst_session *session)
         else
             pst_source_close(session->sources[i]);
     }
-    for (uint32_t i = 0; i < session->sources_count; i++)
+    for (uint32_t i = 0; i < session->sources_count; i++) {
         free(session->paths[i]);
+        free(session->choices[i]);
+    }
     free(session->tables.found);
     file_choice_release(&session->files);
     pst_keyring_release(session->keyring);

@@ -39,6 +39,8 @@ static json_t *source_json(const struct pst_manifest_source *source)
         json_pack("{s:s, s:o}", "name", source->name, "spec", cli_json_text(source->spec));
     if (source->path)
         pst_json_set(&value, "path", json_string(source->path));
+    if (source->choice)
+        pst_json_set(&value, "choice", json_string(source->choice));
     if (source->details)
         pst_json_set(&value, "details", cli_json_details(source->details));
     return value;
@@ -148,6 +150,8 @@ static void print_source(const struct pst_manifest_source *source)
     cli_print_line(stdout, "  source %s: %s", source->name, source->spec);
     if (source->path)
         cli_print_line(stdout, "    path %s", source->path);
+    if (source->choice && source->choice[0])
+        cli_print_line(stdout, "    chosen by %s", source->choice);
     json_t *details = source->details ? cli_json_details(source->details) : NULL;
     if (source->details && !details)
         cli_print_line(stdout, "    details: %s", pst_error_text(-ENOMEM));

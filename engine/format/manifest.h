@@ -18,6 +18,7 @@
 #define PST_UNREADABLE_NAMES_MAX 100u     /* more are counted, not named */
 #define PST_HOST_BYTES_MAX 255u           /* of a host's name, and of a writer's */
 #define PST_SOURCE_PATH_BYTES_MAX 16384u  /* with every byte as \xHH */
+#define PST_SOURCE_CHOICE_BYTES_MAX 1024u
 
 struct pst_manifest_version {
     uint32_t compatible;
@@ -46,6 +47,8 @@ struct pst_manifest_source {
     const char *details;
     const char
         *path; /* absolute; NULL: the source has none, or it is not known; bytes as in spec */
+    const char *choice; /* options that chose what of it is backed up, "--exclude=*.o", ASCII; "":
+                           none did; NULL: not known. Equal texts are equal choices */
 };
 
 struct pst_manifest_part {

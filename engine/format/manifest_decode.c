@@ -190,6 +190,7 @@ static void take_sources(struct reader *reader, json_t *object, struct pst_node_
             .instance = (uint32_t)take_integer(reader, item, "instance", 0, PST_SOURCES_MAX - 1),
             .details = take_details(reader, item),
             .path = take_optional(reader, item, "path", PST_SOURCE_PATH_BYTES_MAX),
+            .choice = take_optional(reader, item, "choice", PST_SOURCE_CHOICE_BYTES_MAX),
         };
         if (!reader->wrong &&
             (!pst_object_name_is_safe(source.name) || strlen(source.name) >= PST_SOURCE_NAME_MAX ||

@@ -120,6 +120,8 @@ static json_t *sources_array(const struct pst_node_manifest *manifest)
             pst_json_set(&item, "details", details_object(source->details));
         if (source->path)
             pst_json_set(&item, "path", escaped_string(source->path));
+        if (source->choice)
+            pst_json_set(&item, "choice", json_string(source->choice));
         pst_json_append(&array, item);
     }
     return array;

@@ -60,6 +60,7 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
         .sources = node->sources,
         .specs = node->specs,
         .paths = node->paths,
+        .choices = node->choices,
         .writer = "penstock " PST_VERSION,
         .label = node->label,
         .base = &node->base,

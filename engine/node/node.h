@@ -60,7 +60,9 @@ struct pst_node_config {
     const char *const *specs;                 /* of the sources, for the manifest */
     const char *const *paths;                 /* likewise, absolute, NULL where there is none; or
                                                  NULL */
-    const char *label;                        /* of the backups that it is the master of, or NULL */
+    const char *const *choices; /* likewise, what is backed up of each: format/manifest.h
+                                   says how; or NULL */
+    const char *label;          /* of the backups that it is the master of, or NULL */
     uint32_t sources_count;
     const struct pst_topology *topology;
     const struct pst_plan *plan; /* who runs where */

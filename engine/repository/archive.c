@@ -135,6 +135,7 @@ static void begin_manifests(struct pst_archive *archive, const struct pst_define
         archive->node.sources[i].name = config->sources[i]->name;
         archive->node.sources[i].spec = config->specs[i];
         archive->node.sources[i].path = config->paths ? config->paths[i] : NULL;
+        archive->node.sources[i].choice = config->choices ? config->choices[i] : NULL;
         archive->node.sources[i].instance = i;
     }
 }

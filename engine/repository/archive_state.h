@@ -27,6 +27,7 @@ struct pst_archive_config {
     struct pst_source *const *sources; /* in name order */
     const char *const *specs;          /* of the sources, for the manifest */
     const char *const *paths;          /* likewise, absolute; NULL: none has one, as an element */
+    const char *const *choices;        /* likewise, of what is backed up of it; NULL: not known */
     const char *writer;                /* "penstock 1.2.3", for the manifest; NULL: none */
     const char *label;                 /* of the backups of this master; NULL: none */
     uint32_t sources_count;

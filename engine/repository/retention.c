@@ -36,11 +36,18 @@ struct judging {
 
 /* ---- series ---- */
 
+/* Whether the same of a source was chosen. Of what does not say it, nobody knows that it has all.
+ */
+static bool is_same_choice(const char *one, const char *other)
+{
+    return one && other ? strcmp(one, other) == 0 : one == other;
+}
+
 static bool is_same_source(const struct pst_manifest_source *one,
                            const struct pst_manifest_source *other)
 {
     bool has_paths = one->path && other->path;
-    return strcmp(one->name, other->name) == 0 &&
+    return strcmp(one->name, other->name) == 0 && is_same_choice(one->choice, other->choice) &&
            strcmp(has_paths ? one->path : one->spec, has_paths ? other->path : other->spec) == 0;
 }
 

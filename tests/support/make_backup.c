@@ -368,7 +368,8 @@ void make_backup(const char *to, const struct made_backup *made)
     memcpy(node.common.uid, identity_of(made, 0).uid, sizeof(node.common.uid));
     node.sources_count = made->sources;
     for (uint32_t i = 0; i < made->sources; i++)
-        node.sources[i] = (struct pst_manifest_source){names[i], "dir:/somewhere", i, NULL, NULL};
+        node.sources[i] =
+            (struct pst_manifest_source){.name = names[i], .spec = "dir:/somewhere", .instance = i};
     node.parts_count = made->parts;
     for (uint32_t i = 0; i < made->parts; i++) {
         node.parts[i] = make_part(dirfd, made, i);

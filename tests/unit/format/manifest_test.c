@@ -59,6 +59,8 @@ static void a_node_manifest_reads_back(void)
     CU_ASSERT_STRING_EQUAL(node.sources[0].spec, "dir:data");
     CU_ASSERT_STRING_EQUAL(node.sources[0].path, "/srv/d\\xffta");
     CU_ASSERT_PTR_NULL(node.sources[1].path);
+    CU_ASSERT_STRING_EQUAL(node.sources[0].choice, "--exclude=*.o");
+    CU_ASSERT_PTR_NULL(node.sources[1].choice);
     CU_ASSERT_STRING_EQUAL(node.host, "h\\x1bst");
     CU_ASSERT_STRING_EQUAL(node.writer, "penstock 1.2.3");
     CU_ASSERT_EQUAL(node.sources[1].instance, 1);
@@ -365,6 +367,12 @@ static void where_it_comes_from(void)
     longest[PST_SOURCE_PATH_BYTES_MAX] = '\0';
     CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&without, &text), 0);
     free(text.text);
+    without.sources[0].choice = longest;
+    CU_ASSERT_EQUAL(pst_manifest_encode_node(&without, &text), -EINVAL);
+    without.sources[0].choice = longest + PST_SOURCE_PATH_BYTES_MAX - PST_SOURCE_CHOICE_BYTES_MAX;
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_node(&without, &text), 0);
+    free(text.text);
+    without.sources[0].choice = NULL;
     without.host = longest;
     CU_ASSERT_EQUAL(pst_manifest_encode_node(&without, &text), -EINVAL);
     snprintf(label, sizeof(label), "\"label\":\"%.*s\"", PST_LABEL_BYTES_MAX + 1, longest);
@@ -399,13 +407,16 @@ static void the_largest_fits_sealed(struct pst_node_manifest *large, char *path)
 static void the_largest_manifests_fit(void)
 {
     static struct pst_node_manifest large;
-    static char names[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX], path[PST_PATH_BYTES_MAX];
+    static char names[PST_SOURCES_MAX][PST_SOURCE_NAME_MAX], path[PST_PATH_BYTES_MAX],
+        choice[PST_SOURCE_CHOICE_BYTES_MAX + 1];
     large = *sample_node_manifest();
     memset(path, 0xFF, sizeof(path) - 1);
+    memset(choice, 'x', sizeof(choice) - 1);
     large.sources_count = PST_SOURCES_MAX;
     for (uint32_t i = 0; i < PST_SOURCES_MAX; i++) {
         snprintf(names[i], sizeof(names[i]), "%062u", i);
-        large.sources[i] = (struct pst_manifest_source){names[i], "dir:/x", i, NULL, NULL};
+        large.sources[i] = (struct pst_manifest_source){
+            .name = names[i], .spec = "dir:/x", .instance = i, .choice = choice};
     }
     large.parts_count = PST_LDMS_MAX;
     for (uint32_t i = 0; i < PST_LDMS_MAX; i++) {

@@ -283,6 +283,26 @@ static void each_series_has_its_own_rules(void)
     CU_ASSERT_STRING_EQUAL(kept(), "4 6 7 9 10 11 12");
 }
 
+/* What is left out of one, or was chosen in it, is in no other. What an older version made does not
+ * say: it stays until somebody removes it, and removes nothing. */
+static void each_choice_is_a_series_of_its_own(void)
+{
+    static const char *const choices[] = {"", "--exclude=*", "--logical", NULL};
+    begin();
+    for (size_t i = 0; i < 8; i++) {
+        add(MONDAY + i * DAY);
+        nodes[i].sources[0].choice = choices[i % 4];
+    }
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "5 6 7 8");
+    for (size_t i = 0; i < 8; i++)
+        nodes[i].sources[0].choice = choices[i == 0 ? 0 : 1];
+    CU_ASSERT_STRING_EQUAL(kept(), "1 8");
+    for (size_t i = 0; i < 8; i++)
+        nodes[i].sources[0].choice = i == 0 ? NULL : "";
+    CU_ASSERT_STRING_EQUAL(kept(), "1 8");
+}
+
 /* One that is of either must not make them one: then the only copy of one of them would go. */
 static void one_whose_sources_are_unknown_joins_no_series(void)
 {
@@ -378,6 +398,7 @@ int main(void)
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
         {"what no key opens stays", what_no_key_opens_stays},
         {"each series has its own rules", each_series_has_its_own_rules},
+        {"each choice is a series of its own", each_choice_is_a_series_of_its_own},
         {"one whose sources are unknown joins no series",
          one_whose_sources_are_unknown_joins_no_series},
         {"backups of other nodes are another series", backups_of_other_nodes_are_another_series},

@@ -1,0 +1,86 @@
+#!/bin/bash
+# retention_test.sh PENSTOCK FOLDER: no rule of prune takes a backup that lacks something of a source for one that has
+# all of it, whichever option left it out.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+src=$disk/src to=$disk/to
+mkdir -p "$src"/{cache,private}
+touch "$src"/{file,private/.nobackup,private/key,cache/big}
+printf 'Signature: 8a477f597d28d172789f06886806bc55\n' >"$src/cache/CACHEDIR.TAG"
+key=()
+
+back_up() { expect_exit 0 "$penstock" backup --source "data=dir:$src" --to "$to" "${key[@]}" "$@"; }
+
+# expect_kept NUMBERS: those that prune --keep-last 1 leaves.
+expect_kept() {
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 "${key[@]}"
+    local found
+    found=$(find "$to" -maxdepth 1 -name 'BACKUP-*' -printf '%f\n' | sed 's/BACKUP-//' | sort -n | tr '\n' ' ')
+    [ "$found" = "$1 " ] || fail "prune kept $found, not $1"
+}
+
+# Each option by itself, after a whole backup; then once more, which takes the place of its like alone.
+options() {
+    local option number=1
+    printf 'file\n' >"$disk/patterns"
+    back_up
+    for option in '--exclude=*' "--exclude-from=$disk/patterns" --exclude-caches --exclude-if-present=.nobackup --one-file-system=no; do
+        back_up "$option"
+    done
+    expect_kept '1 2 3 4 5 6'
+    for option in '--exclude=*' "--exclude-from=$disk/patterns" --exclude-caches --exclude-if-present=.nobackup --one-file-system=no; do
+        back_up "$option"
+    done
+    expect_kept '1 7 8 9 10 11'
+    expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" 1
+    [ "$(find "$disk/target" -type f | wc -l)" -eq 5 ] || fail 'the whole one is not whole'
+    printf 'file\nkey\n' >"$disk/patterns" # what is in the file counts, not its name
+    back_up "--exclude-from=$disk/patterns"
+    expect_kept '1 7 8 9 10 11 12'
+    back_up
+    expect_kept '7 8 9 10 11 12 13'
+    for number in 8 13; do
+        expect_exit 0 "$penstock" show --from "$to" "$number"
+        grep chosen "$memory/out" >"$memory/chosen" || true
+        [ "$(cat "$memory/chosen")" = "$([ "$number" = 13 ] || echo '    chosen by --exclude=file')" ] || fail "show: $(cat "$memory/chosen")"
+    done
+    expect_exit 0 "$penstock" show --from "$to" --json
+    expect_json '.[0].node_manifests[0].sources[0].choice == ""'
+}
+
+# What was chosen is sealed with the rest.
+sealed() {
+    rm -r "$to"
+    "$penstock" keygen "$disk/key" 2>/dev/null
+    key=(--key-file "$disk/key")
+    back_up
+    back_up --exclude=secret --exclude='*'
+    expect_kept '1 2'
+    ! grep -rq secret "$to" || fail 'what is left out of a sealed backup can be read'
+    back_up
+    expect_kept '2 3'
+    key=()
+}
+
+databases() {
+    command -v mdb_load >/dev/null || return 0
+    local table
+    mkdir "$disk/env"
+    rm -r "$to"
+    for table in a b; do printf 'VERSION=3\nformat=print\ntype=btree\nHEADER=END\n key\n value\nDATA=END\n' | mdb_load -s $table "$disk/env"; done
+    set -- "$penstock" backup --source "lmdb:$disk/env" --to "$to"
+    expect_exit 0 "$@"
+    expect_exit 0 "$@" --logical
+    expect_exit 0 "$@" --logical --tables a
+    expect_exit 0 "$@" --logical --exclude-tables a
+    expect_kept '1 2 3 4'
+    expect_exit 0 "$@" --logical --tables a
+    expect_kept '1 2 4 5'
+    expect_exit 0 "$penstock" show --from "$to"
+    expect_output '^    chosen by --logical --tables=a$'
+}
+
+options
+sealed
+databases
