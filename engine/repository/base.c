@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/repository/backup_keys.h"
 #include "engine/repository/backup_origins.h"
+#include "engine/repository/series.h"
 
 /* ---- which one ---- */
 
@@ -75,15 +76,27 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
     return true;
 }
 
-/* Whether a backup is of the seeker's series, as far as can be seen. */
+static bool is_shut(const struct pst_backup *backup, uint32_t index)
+{
+    return backup->is_sealed[index] && !backup->keys[index].secret;
+}
+
+/* Whether a backup is of sources of the seeker's names, as far as can be seen. */
 static bool is_candidate(const struct pst_base_seeker *seeker, const struct pst_backup *backup,
                          uint32_t *index)
 {
     const struct pst_node_manifest *manifest = node_in(backup, seeker->manifest->node, index);
     if (!manifest || backup->stored_as != backup->number)
         return false;
-    bool is_shut = backup->is_sealed[*index] && !backup->keys[*index].secret;
-    return is_shut || base_is_same_series(manifest, seeker->manifest);
+    return is_shut(backup, *index) || base_is_same_series(manifest, seeker->manifest);
+}
+
+/* Whether a candidate is of the very sources, chosen alike, not of others of these names. Not if a
+ * path has bytes that a manifest escapes: there the candidate has it so. */
+static bool is_near(const struct pst_base_seeker *seeker, const struct pst_backup *backup,
+                    uint32_t index)
+{
+    return series_has_same_sources(&backup->nodes[index], seeker->manifest);
 }
 
 /* Whether what it was compared with was complete, so that it has but what has changed since. */
@@ -96,17 +109,30 @@ static bool has_complete_base(const struct pst_backup *backup, uint32_t index)
     return !base || base->state != PST_BACKUP_CUT_OFF;
 }
 
-/* Whether the newest backups of the series are so many with a base that it is time for one
- * without. */
+static bool has_near(const struct pst_base_seeker *seeker, const struct pst_backup_list *list)
+{
+    uint32_t index;
+    bool has = false;
+    for (size_t i = 0; !has && i < list->count; i++)
+        has = list->backups[i]->state != PST_BACKUP_CUT_OFF &&
+              is_candidate(seeker, list->backups[i], &index) &&
+              is_near(seeker, list->backups[i], index);
+    return has;
+}
+
+/* Whether the newest near backups, or where there is none the newest candidates, are so many with a
+ * base that it is time for one without. */
 static bool is_time_for_full(const struct pst_base_seeker *seeker,
                              const struct pst_backup_list *list)
 {
     uint32_t with_base = 0, index;
     if (seeker->policy->full_every == 0)
         return false;
+    bool must_be_near = has_near(seeker, list);
     for (size_t i = list->count; i > 0 && with_base + 1 < seeker->policy->full_every; i--) {
         const struct pst_backup *backup = list->backups[i - 1];
-        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))
+        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index) ||
+            (must_be_near && !is_near(seeker, backup, index)))
             continue;
         if (!has_complete_base(backup, index))
             return false;
@@ -153,14 +179,17 @@ static void log_taken(const struct pst_base *base)
             base->layers[0].backup->number, base->files.count);
 }
 
-/* The newest that will do. -ENOENT: none will. */
-static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *base)
+/* The newest that will do of those that are near, as what is shut may be, or of the others.
+ * -ENOENT: none will; -PST_E_CORRUPT: and nothing is to be looked for elsewhere. */
+static int take_newest_of(const struct pst_base_seeker *seeker, struct pst_base *base,
+                          bool is_to_be_near)
 {
     for (size_t i = base->list.count; i > 0; i--) {
         const struct pst_backup *backup = base->list.backups[i - 1];
         char message[PST_MESSAGE_BYTES];
         uint32_t index;
-        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index))
+        if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index) ||
+            (is_shut(backup, index) || is_near(seeker, backup, index)) != is_to_be_near)
             continue;
         int error =
             is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
@@ -169,7 +198,7 @@ static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *ba
         pst_log(PST_LOG_WARNING, "backup %u is not taken as the base: %s", backup->number, message);
         /* The damage may lie in what an older one has too. */
         if (backup->verified.is_damaged && backup->nodes[index].origins_count > 0)
-            break;
+            return -PST_E_CORRUPT;
     }
     return -ENOENT;
 }
@@ -200,6 +229,13 @@ int pst_base_check(const struct pst_base_seeker *seeker, char *message)
     error = find_named(seeker, &list, &backup, &index, message);
     pst_backup_list_release(&list);
     return error;
+}
+
+/* Of files elsewhere, or chosen otherwise, some may be the same, as after a move. */
+static int take_newest(const struct pst_base_seeker *seeker, struct pst_base *base)
+{
+    int error = take_newest_of(seeker, base, true);
+    return error == -ENOENT ? take_newest_of(seeker, base, false) : error;
 }
 
 static int take_named(const struct pst_base_seeker *seeker, struct pst_base *base)

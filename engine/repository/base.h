@@ -113,8 +113,8 @@ void pst_base_note_use(struct pst_base *base, const struct pst_reference *refere
 uint32_t base_uses(const struct pst_base *base,
                    struct pst_manifest_origin origins[PST_ORIGINS_MAX]);
 
-/* Whether two shares of backups are of the same node's sources: only then one can be the other's
- * base. */
+/* Whether two shares of backups are of the same node's sources, by their names: only then one can
+ * be the other's base. */
 bool base_is_same_series(const struct pst_node_manifest *one,
                          const struct pst_node_manifest *other);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "engine/repository/backup_origins.h"
+#include "engine/repository/series.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define NS_PER_HOUR (3600 * NS_PER_S)
@@ -35,41 +36,6 @@ struct judging {
 };
 
 /* ---- series ---- */
-
-/* Whether the same of a source was chosen. Of what does not say it, nobody knows that it has all.
- */
-static bool is_same_choice(const char *one, const char *other)
-{
-    return one && other ? strcmp(one, other) == 0 : one == other;
-}
-
-static bool is_same_source(const struct pst_manifest_source *one,
-                           const struct pst_manifest_source *other)
-{
-    bool has_paths = one->path && other->path;
-    return strcmp(one->name, other->name) == 0 && is_same_choice(one->choice, other->choice) &&
-           strcmp(has_paths ? one->path : one->spec, has_paths ? other->path : other->spec) == 0;
-}
-
-static bool has_source(const struct pst_node_manifest *node,
-                       const struct pst_manifest_source *source)
-{
-    for (uint32_t i = 0; i < node->sources_count; i++) {
-        if (is_same_source(&node->sources[i], source))
-            return true;
-    }
-    return false;
-}
-
-static bool has_same_sources(const struct pst_node_manifest *one,
-                             const struct pst_node_manifest *other)
-{
-    for (uint32_t i = 0; i < one->sources_count; i++) {
-        if (!has_source(other, &one->sources[i]))
-            return false;
-    }
-    return one->sources_count == other->sources_count;
-}
 
 static const struct pst_node_manifest *node_of(const struct pst_backup *backup, uint32_t node)
 {
@@ -97,7 +63,8 @@ static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_
     for (uint32_t i = 0; one->nodes && i < one->cluster.nodes_count; i++) {
         const struct pst_node_manifest *its = node_of(one, one->cluster.nodes[i].node);
         const struct pst_node_manifest *others = node_of(other, one->cluster.nodes[i].node);
-        if (its && others && (is_of_two_hosts(one, its, others) || !has_same_sources(its, others)))
+        if (its && others &&
+            (is_of_two_hosts(one, its, others) || !series_has_same_sources(its, others)))
             return false;
     }
     return true;

@@ -137,6 +137,37 @@ expect_message 'full-every counts with base auto alone'
 expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --rehash
 expect_message 'rehash: without a base all files are read anyway'
 
+# Two jobs of one name: each has its own newest as the base, and its own one in two that is full; the first has
+# what there is.
+plant_tree
+here=$tree
+cp -a "$tree" "$disk/there"
+settle
+for base in null 1 1 null null 4; do
+    back_up --base auto --full-every 2
+    expect_base $base
+    [ "$tree" = "$here" ] && tree=$disk/there || tree=$here
+done
+expect_read 0 13
+tree=$here
+# So has each choice of what is left out; and what was moved is known still.
+plant_tree
+back_up --base auto
+back_up --base auto --exclude /sub/
+expect_base 1
+expect_read 0 3
+back_up --base auto
+expect_base 1
+expect_read 0 13
+back_up --base auto --exclude /sub/
+expect_base 2
+mv "$tree" "$disk/moved"
+tree=$disk/moved
+back_up --base auto
+expect_base 4
+expect_read 10000 3
+tree=$here
+
 # A base that is damaged is passed over, and named; nothing refers to what is gone.
 plant_tree
 back_up --base auto

@@ -181,6 +181,7 @@ static int look(enum pst_base_mode mode, const char *id, uint64_t now_ns)
     wanted.host = wanted.host ? wanted.host : "h";
     wanted.sources_count = 1;
     wanted.sources[0].name = wanted.sources[0].name ? wanted.sources[0].name : "one";
+    wanted.sources[0].spec = "dir:/somewhere";
     const struct pst_base_seeker seeker = {
         .policy = &policy, .directory = place.path, .manifest = &wanted, .now_unix_ns = now_ns};
     pst_base_close(base);
