@@ -416,6 +416,7 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
     backup->wanted[0] = '\0';
     memset(backup->is_sealed, 0, sizeof(backup->is_sealed));
     memset(backup->is_elsewhere, 0, sizeof(backup->is_elsewhere));
+    memset(backup->is_hit, 0, sizeof(backup->is_hit));
     int error = load_all(&load);
     for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
         if (load.handles[i] >= 0)

@@ -69,6 +69,8 @@ struct pst_backup {
     bool is_shut;                    /* some of it is sealed, and no key that was given opens it */
     char wanted[128]; /* of what is sealed, the keys that open it: "key ID or key ID" */
     bool is_elsewhere[PST_NODES_MAX]; /* by index: the node's files are in directories not given */
+    bool is_hit[PST_NODES_MAX];       /* by index: some part of the node's is not what it should be;
+                                         set by who lists */
 };
 
 /* Reads the manifests of a backup, of which number, directories and found_in are set; what is wrong

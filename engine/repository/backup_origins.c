@@ -202,13 +202,45 @@ static bool is_there(const struct pst_backup *origin)
            (origin->state == PST_BACKUP_SPLIT && origin->error != -PST_E_ELSEWHERE);
 }
 
+/* Of one that is not all there. */
+static bool has_share(const struct pst_backup *origin, uint32_t node)
+{
+    bool has = false;
+    for (uint32_t i = 0; origin->nodes && !has && i < origin->cluster.nodes_count; i++)
+        has = origin->cluster.nodes[i].node == node && origin->nodes[i].parts_count > 0 &&
+              !origin->is_hit[i];
+    return has;
+}
+
+static bool is_named(const struct pst_node_manifest *node, const struct pst_manifest_origin *origin)
+{
+    bool is = false;
+    for (uint32_t i = 0; !is && i < node->origins_count; i++)
+        is = memcmp(node->origins[i].uid, origin->uid, sizeof(origin->uid)) == 0;
+    return is;
+}
+
+/* A node refers to what it wrote itself: what another one wrote there may be gone. */
+static bool has_all(const struct pst_backup *backup, const struct pst_manifest_origin *origin,
+                    const struct pst_backup *found)
+{
+    uint32_t nodes = 0, shares = 0;
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++) {
+        if (!is_named(&backup->nodes[i], origin))
+            continue;
+        nodes++;
+        shares += has_share(found, backup->cluster.nodes[i].node);
+    }
+    return nodes > 0 && shares == nodes;
+}
+
 static struct fault look_at_origins(const struct pst_backup *backup)
 {
     struct fault fault = {0};
     for (uint32_t i = 0; !fault.origin && i < backup->cluster.origins_count; i++) {
         const struct pst_manifest_origin *origin = &backup->cluster.origins[i];
         fault.found = pst_backup_origin(backup, origin->uid, origin->number);
-        if (!fault.found || !is_there(fault.found))
+        if (!fault.found || (!is_there(fault.found) && !has_all(backup, origin, fault.found)))
             fault.origin = origin;
     }
     return fault;

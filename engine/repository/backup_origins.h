@@ -33,7 +33,8 @@ void backup_gather_origins(struct pst_backup *backup);
 int backup_read_origins(struct pst_backup *backup) PST_MUST_USE;
 
 /* Once a list is read and in order: a backup that is whole itself is split where an origin is not
- * in the directories, and damaged where one is. -ENOMEM. */
+ * in the directories, and damaged where one is: of what nodes wrote there that refer to it.
+ * -ENOMEM. */
 int backup_judge_origins(struct pst_backup_list *list) PST_MUST_USE;
 
 #endif

@@ -18,7 +18,8 @@
 #include "engine/repository/part_map.h"
 #include "engine/repository/repository_posix.h"
 
-static void check_part_size(const struct pst_part_map *part, struct pst_findings *findings)
+static void check_part_size(struct pst_backup *backup, const struct pst_part_map *part,
+                            struct pst_findings *findings)
 {
     const struct pst_part_title title = part_title(part);
     struct pst_damage damage = {.what = title.text};
@@ -32,21 +33,23 @@ static void check_part_size(const struct pst_part_map *part, struct pst_findings
         wrong = is_short ? -PST_E_TRUNCATED : -PST_E_CORRUPT;
         damage.offset = is_short ? status.bytes : part->file_bytes;
     }
-    if (wrong)
-        pst_findings_add_damage(findings, &part->file, 0, &damage, wrong);
+    if (!wrong)
+        return;
+    backup->is_hit[part->node_index] = true;
+    pst_findings_add_damage(findings, &part->file, 0, &damage, wrong);
 }
 
 /* Only that the parts are there and as long as the manifests say. */
-static int check_part_sizes(const struct pst_backup *backup, struct pst_findings *findings)
+static int check_part_sizes(struct pst_backup *backup, struct pst_findings *findings)
 {
     struct pst_part_set set, copies;
     int error = pst_backup_parts_make(backup, &set, &copies);
     if (error)
         return error;
     for (uint32_t i = 0; i < set.count; i++)
-        check_part_size(&set.parts[i], findings);
+        check_part_size(backup, &set.parts[i], findings);
     for (uint32_t i = 0; i < copies.count; i++)
-        check_part_size(&copies.parts[i], findings);
+        check_part_size(backup, &copies.parts[i], findings);
     pst_backup_parts_free(&set);
     pst_backup_parts_free(&copies);
     return 0;

@@ -93,6 +93,16 @@ expect_exit 0 "$penstock" backup --node "$memory/1.socket"
 expect_node 3 1 0 20 2
 expect_node 3 2 40005 0 null
 stop_both
+# What node 2 had written in backup 1 is gone; nothing of it is needed.
+expect_exit 0 "$penstock" list --from "$disk/to1" --from "$disk/to2"
+expect_output '^ *1 +damaged' '^ *3 +complete'
+expect_exit 0 "$penstock" verify --from "$disk/to1" --from "$disk/to2" 3
+expect_exit 0 "$penstock" restore --from "$disk/to1" --from "$disk/to2" --target "$disk/target" 3
+for node in 1 2; do compare_trees "$disk/tree$node" "$disk/target/$node/data"; done
+# What node 1 has written there is.
+rm "$(find "$disk/to1/BACKUP-1" -name BACKUP-1.1.data | head -n 1)"
+expect_exit 0 "$penstock" list --from "$disk/to1" --from "$disk/to2"
+expect_output '^ *3 +damaged +.*backup 1, uid .* which holds some of its data, is damaged'
 
 # Cut off: a node is killed, the other one aborts and leaves nothing; what the first had written is referred to.
 head -c 40000000 /dev/urandom >"$disk/tree2/large"
