@@ -78,7 +78,7 @@ enum cli_exit cli_look_damages(const struct cli_look *look)
     if (count == 0 || look->is_whole)
         return CLI_EXIT_DONE;
     return cli_fail(look->arguments, CLI_EXIT_PARTIAL,
-                    "backup %u is damaged, and not all of it is shown: %s, see above",
+                    "backup %u is damaged, and what is shown may lack some of it: %s, see above",
                     pst_inside_number(look->inside),
                     cli_value_count_text(count, "damage", damages));
 }

@@ -203,7 +203,7 @@ damaged_indexes() {
         rm -r "$bad" && cp -r "$bad.whole" "$bad"
         flip "$part" "$offset"
         expect_exit 3 "$penstock" ls --from "$bad"
-        expect_message 'error: .*BACKUP-1.1.data: offset [0-9]*: damaged' 'backup 1 is damaged, and not all of it is shown: 1 damage'
+        expect_message 'error: .*BACKUP-1.1.data: offset [0-9]*: damaged' 'backup 1 is damaged, and what is shown may lack some of it: 1 damage'
         cmp "$memory/out" "$memory/whole" || fail 'not all is shown'
         expect_exit 3 "$penstock" find --from "$bad" '*d-file'
         expect_output '^second-file$'

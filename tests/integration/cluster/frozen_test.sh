@@ -107,7 +107,7 @@ for stuck in 2 '1 2' ''; do
     for node in 1 2; do # its status and metrics say it, until a thaw succeeds
         left=$(jq -c '[splits(" +") | select(. == $node) | "tree\(.)"]' --arg node "$node" <<<"\"$stuck\"")
         sees "$node" ".left_frozen == $left" >/dev/null || fail_with_logs "node $node is not seen to be left frozen: $left"
-        "$penstock" metrics --node "$memory/$node.socket" | grep -q "^penstock_sources_left_frozen{.*} $(jq length <<<"$left")\$" || fail_with_logs "node $node: metrics"
+        "$penstock" metrics --node "$memory/$node.socket" | grep "^penstock_sources_left_frozen{.*} $(jq length <<<"$left")\$" >/dev/null || fail_with_logs "node $node: metrics"
         [ "$("$penstock" status --node "$memory/$node.socket" | grep -c "^left frozen: source tree$node: ")" = "$(jq length <<<"$left")" ] || fail_with_logs "node $node: status"
     done
     for node in $stuck; do

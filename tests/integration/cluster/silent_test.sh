@@ -37,6 +37,7 @@ ends 1 status status & asked+=($!)
 ends 1 metrics metrics & asked+=($!)
 ends 1 events events & asked+=($!)
 ends 4 pace pace max & asked+=($!)
+ends 4 abort abort 01234567 & asked+=($!) # of no backup: the one below is to be made
 ends 4 backup backup & asked+=($!)
 for child in "${asked[@]}"; do
     wait "$child" || { kill -CONT "$node"; fail 'a client waited for ever, or ended otherwise'; }
