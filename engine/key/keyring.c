@@ -21,7 +21,8 @@
 #define FILE_BYTES_MAX 256u
 #define PUBLIC_BEGIN "penstock-public-key:"
 #define SECRET_BEGIN "penstock-secret-key:"
-#define LINE_BYTES (sizeof(SECRET_BEGIN) + DIGITS + 1)
+#define ID_DIGITS (2 * PST_KEY_ID_BYTES)
+#define LINE_BYTES (sizeof(SECRET_BEGIN) + DIGITS + 1 + ID_DIGITS + 1)
 
 static int fail(char *message, const char *path, int error, const char *what)
 {
@@ -41,10 +42,12 @@ static const char *file_fault(const struct stat *status, bool is_secret)
 {
     if (!S_ISREG(status->st_mode))
         return "a key must be a regular file";
-    if (!is_secret)
-        return NULL;
     if (status->st_uid != geteuid() && status->st_uid != 0)
         return "a key must belong to the user who uses it, or to root";
+    if (!is_secret && status->st_mode & (S_IWGRP | S_IWOTH))
+        return "others could put their own key in its place: chmod 0644";
+    if (!is_secret)
+        return NULL;
     if (status->st_mode & (S_IWGRP | S_IXGRP | S_IRWXO))
         return "a key must be closed to others: chmod 0600, or 0640 for a group";
     return NULL;
@@ -91,12 +94,16 @@ static int read_line(const char *path, bool is_secret, char *line, char *message
     return error ? fail(message, path, error, fault) : 0;
 }
 
+static bool begins_with(const char *line, const char *begin)
+{
+    return strncmp(line, begin, strlen(begin)) == 0;
+}
+
 /* Whether line is begin and a key's digits. */
 static bool take_digits(const char *line, const char *begin, uint8_t *key)
 {
-    size_t begin_bytes = strlen(begin);
-    return strncmp(line, begin, begin_bytes) == 0 &&
-           pst_hex_decode(line + begin_bytes, strlen(line + begin_bytes), key, PST_KEY_BYTES);
+    const char *digits = line + strlen(begin);
+    return begins_with(line, begin) && pst_hex_decode(digits, strlen(digits), key, PST_KEY_BYTES);
 }
 
 static void name_key(struct pst_key *key)
@@ -149,24 +156,39 @@ static bool can_seal(const uint8_t *public_half)
     return crypto_scalarmult(shared, any, public_half) == 0;
 }
 
+/* Its digits, and after a colon its id, which depends on each of them: what is sealed for a half in
+ * which one is wrong, nobody opens. NULL, or what is wrong. */
+static const char *take_public(const char *text, struct pst_key *key)
+{
+    const char *digits = text + strlen(PUBLIC_BEGIN);
+    uint8_t id[PST_KEY_ID_BYTES];
+    if (!begins_with(text, PUBLIC_BEGIN) || strlen(digits) != DIGITS + 1 + ID_DIGITS ||
+        digits[DIGITS] != ':' || !pst_hex_decode(digits, DIGITS, key->public_half, PST_KEY_BYTES) ||
+        !pst_hex_decode(digits + DIGITS + 1, ID_DIGITS, id, sizeof(id)))
+        return "no public half of a pair: " PUBLIC_BEGIN
+               ", 64 hexadecimal digits, a colon and 16 more, which penstock keygen --pair makes";
+    key->kind = PST_KEY_PUBLIC;
+    name_key(key);
+    if (memcmp(id, key->id, sizeof(id)) != 0)
+        return "a character of this public half is wrong, for its last 16 digits do not fit the "
+               "others: take it anew from the file that penstock keygen --pair made";
+    return can_seal(key->public_half) ? NULL : "nothing can be sealed for this public half";
+}
+
 /* The public half itself, or the file that holds it. */
 static int add_recipient(struct pst_keyring *keyring, const char *recipient, char *line,
                          char *message)
 {
-    struct pst_key *key = &keyring->keys[keyring->count];
     const char *text = recipient;
-    if (strncmp(recipient, PUBLIC_BEGIN, sizeof(PUBLIC_BEGIN) - 1) != 0) {
+    if (!begins_with(recipient, PUBLIC_BEGIN)) {
         int error = read_line(recipient, false, line, message);
         if (error)
             return error;
         text = line;
     }
-    if (!take_digits(text, PUBLIC_BEGIN, key->public_half) || !can_seal(key->public_half))
-        return fail(message, recipient, -EINVAL,
-                    "no public half of a pair: " PUBLIC_BEGIN
-                    " and 64 hexadecimal digits, which penstock keygen --pair makes");
-    key->kind = PST_KEY_PUBLIC;
-    name_key(key);
+    const char *fault = take_public(text, &keyring->keys[keyring->count]);
+    if (fault)
+        return fail(message, recipient, -EINVAL, fault);
     keyring->count++;
     return 0;
 }
@@ -369,17 +391,26 @@ static void write_line(char *line, const char *begin, const uint8_t *key)
 {
     strcpy(line, begin);
     pst_hex_encode(key, PST_KEY_BYTES, line + strlen(begin));
+}
+
+static void write_public(char *line, const struct pst_key *key)
+{
+    write_line(line, PUBLIC_BEGIN, key->public_half);
+    strcat(line, ":");
+    pst_key_id_text(key->id, line + strlen(line));
     strcat(line, "\n");
 }
 
 /* memory: a secret half and a line. */
 static int make_pair(const char *path, const char *public_path, uint8_t *memory, char *message)
 {
-    uint8_t public_half[PST_KEY_BYTES];
+    struct pst_key key = {.kind = PST_KEY_PUBLIC};
     char public_line[LINE_BYTES], *line = (char *)memory + PST_KEY_BYTES;
-    crypto_box_keypair(public_half, memory);
+    crypto_box_keypair(key.public_half, memory);
+    name_key(&key);
     write_line(line, SECRET_BEGIN, memory);
-    write_line(public_line, PUBLIC_BEGIN, public_half);
+    strcat(line, "\n");
+    write_public(public_line, &key);
     int error = write_file(path, 0600, line, message);
     if (error)
         return error;

@@ -32,6 +32,7 @@ key=$disk/key other=$disk/other pair=$disk/pair
 expect_exit 0 "$penstock" keygen "$key"
 expect_exit 0 "$penstock" keygen "$other"
 expect_exit 0 "$penstock" keygen --pair "$pair"
+pair_id=$(grep -oE 'key [0-9a-f]{16}' "$memory/out")
 [ "$(stat -c %a "$pair")" = 600 ] || fail 'the secret half is open to others'
 expect_exit 1 "$penstock" keygen --pair "$pair"
 
@@ -136,12 +137,33 @@ install -m 600 "$disk/tree/noise" "$disk/garbage"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/garbage"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/missing"
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient penstock-public-key:12
+# A public half says whether it was copied without a slip, wherever it is given.
+public=$(cat "$pair.pub")
+[ "key ${public##*:}" = "$pair_id" ] || fail "keygen names $pair_id: $public"
+slip=${public:0:40}$(tr 0-9a-f 1-9a-f0 <<<"${public:40:1}")${public:41}
+echo "$slip" >"$disk/slip.pub"
+for recipient in "$slip" "$disk/slip.pub"; do
+    for command in "backup --source dir:$disk/tree --to $b" "key add --from $b --key-file $key" \
+        "node --cluster c --id 1 --socket $memory/socket --source dir:$disk/tree --to $b --check-config"; do
+        # shellcheck disable=SC2086 # words of their own
+        expect_exit 2 "$penstock" $command --recipient "$recipient"
+        expect_message 'a character of this public half is wrong'
+    done
+done
+printf '[node]\nrecipient = %s\n' "$slip" >"$disk/node.conf"
+expect_exit 2 "$penstock" node --config "$disk/node.conf" --cluster c --id 1 --socket "$memory/socket" \
+    --source "dir:$disk/tree" --to "$b" --check-config
+expect_message 'a character of this public half is wrong'
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "${public%:*}"
+expect_message '64 hexadecimal digits, a colon and 16 more'
 # A file of zeros is no secret.
 (umask 077 && printf '%064d\n' 0 >"$disk/zeros")
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/zeros"
 expect_message 'all bytes of this key are the same'
+zeros_id=$(grep -oE '[0-9a-f]{16}: all' "$memory/err")
 expect_exit 2 "$penstock" key add --from "$b" --key-file "$key" --new-key-file "$disk/zeros"
-expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "penstock-public-key:$(printf '0%.0s' {1..64})"
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "penstock-public-key:$(printf '0%.0s' {1..64}):${zeros_id%: all}"
+expect_message 'nothing can be sealed for this public half'
 chmod 644 "$key"
 expect_exit 1 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$key"
 expect_message 'closed to others'

@@ -318,6 +318,68 @@ static void keys_of_others_are_refused(void)
     CU_ASSERT_EQUAL(read_ring("a.pub", NULL, &keyring), -EINVAL); /* "a", as if it were public */
 }
 
+static void read_public(const char *name, char *text, size_t bytes)
+{
+    char path[128];
+    FILE *file = fopen(in_folder(name, path), "r");
+    assert(file);
+    const char *line = fgets(text, (int)bytes, file);
+    assert(line);
+    fclose(file);
+    text[strcspn(text, "\n")] = '\0';
+}
+
+static int read_recipient(const char *text)
+{
+    struct pst_keyring *keyring;
+    char message[PST_MESSAGE_BYTES];
+    struct pst_keys keys;
+    pst_keys_init(&keys);
+    keys.recipients = &text;
+    keys.recipients_count = 1;
+    int error = pst_keyring_read(&keys, &keyring, message);
+    pst_keyring_release(keyring);
+    return error;
+}
+
+/* What is sealed for a key that nobody has is lost. */
+static void a_slip_in_a_public_half_is_seen(void)
+{
+    char text[256], changed[256];
+    read_public("pair.pub", text, sizeof(text));
+    CU_ASSERT_EQUAL(read_recipient(text), 0);
+    size_t begin = strlen("penstock-public-key:"), length = strlen(text);
+    for (size_t i = begin; i < length; i++) {
+        strcpy(changed, text);
+        changed[i] = text[i] == '7' ? '1' : '7';
+        CU_ASSERT_EQUAL(read_recipient(changed), -EINVAL);
+        memmove(changed + i, changed + i + 1, length - i); /* it is not there */
+        CU_ASSERT_EQUAL(read_recipient(changed), -EINVAL);
+        strcpy(changed, text);
+        changed[i] = text[i + 1]; /* it has changed places with the next one */
+        changed[i + 1] = text[i];
+        if (i + 1 < length && text[i] != text[i + 1])
+            CU_ASSERT_EQUAL(read_recipient(changed), -EINVAL);
+    }
+    text[begin + 64] = '\0';
+    CU_ASSERT_EQUAL(read_recipient(text), -EINVAL); /* the key alone */
+}
+
+/* Whoever can write there would open all backups from then on. */
+static void public_halves_that_others_can_change_are_refused(void)
+{
+    struct pst_keyring *keyring;
+    char path[128];
+    in_folder("pair.pub", path);
+    static const mode_t modes[] = {0664, 0646};
+    for (size_t i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(chmod(path, modes[i]), 0);
+        CU_ASSERT_EQUAL(read_ring("pair.pub", NULL, &keyring), -EPERM);
+    }
+    CU_ASSERT_EQUAL(chmod(path, 0644), 0);
+    pst_keyring_release(ring("pair.pub", NULL));
+}
+
 /* The flags of the mapping that an address lies in (proc(5), smaps). */
 static void flags_of(const void *address, char *flags, size_t bytes)
 {
@@ -383,6 +445,9 @@ int main(void)
         {"no two parts have one key", no_two_parts_have_one_key},
         {"parts of another backup are refused", parts_of_another_backup_are_refused},
         {"keys of others are refused", keys_of_others_are_refused},
+        {"a slip in a public half is seen", a_slip_in_a_public_half_is_seen},
+        {"public halves that others can change are refused",
+         public_halves_that_others_can_change_are_refused},
         {"secrets are locked and in no core dump", secrets_are_locked_and_in_no_core_dump},
         {"children have no secrets", children_have_no_secrets},
         CU_TEST_INFO_NULL,
