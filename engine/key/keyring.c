@@ -38,6 +38,11 @@ const char *pst_key_id_text(const uint8_t id[PST_KEY_ID_BYTES], char text[PST_KE
 
 /* ---- reading ---- */
 
+static bool begins_with(const char *line, const char *begin)
+{
+    return strncmp(line, begin, strlen(begin)) == 0;
+}
+
 static const char *file_fault(const struct stat *status, bool is_secret)
 {
     if (!S_ISREG(status->st_mode))
@@ -53,8 +58,28 @@ static const char *file_fault(const struct stat *status, bool is_secret)
     return NULL;
 }
 
-/* The first line of a file, without its end, in secret memory of FILE_BYTES_MAX + 1. A part of it
- * would be another key. */
+/* Leaves the first line of a text, without its end, LF or CR LF: it is what would be typed. bytes:
+ * of the text, FILE_BYTES_MAX: there may be more. A part of the line would be another key. NULL, or
+ * what is wrong. */
+static const char *end_line(char *line, size_t bytes)
+{
+    line[bytes] = '\0';
+    char *end = memchr(line, '\n', bytes);
+    if (end)
+        *end = '\0';
+    else if (bytes == FILE_BYTES_MAX)
+        return "its first line is longer than 255 characters";
+    if (strlen(line) < (end ? (size_t)(end - line) : bytes))
+        return "it is not text";
+    if (begins_with(line, "\xef\xbb\xbf"))
+        return "it begins with a byte order mark, which nobody could type: save it without one";
+    size_t length = strlen(line);
+    if (length > 0 && line[length - 1] == '\r')
+        line[length - 1] = '\0';
+    return NULL;
+}
+
+/* The first line of a file, in secret memory of FILE_BYTES_MAX + 1. */
 static int take_line(int fd, char *line, const char **fault)
 {
     ssize_t got, all = 0;
@@ -62,14 +87,7 @@ static int take_line(int fd, char *line, const char **fault)
         all += got;
     if (got < 0)
         return -errno;
-    line[all] = '\0';
-    char *end = memchr(line, '\n', (size_t)all);
-    if (end)
-        *end = '\0';
-    else if (all == FILE_BYTES_MAX)
-        *fault = "its first line is longer than 255 characters";
-    if (strlen(line) < (end ? (size_t)(end - line) : (size_t)all))
-        *fault = "it is not text";
+    *fault = end_line(line, (size_t)all);
     return *fault ? -EINVAL : 0;
 }
 
@@ -92,11 +110,6 @@ static int read_line(const char *path, bool is_secret, char *line, char *message
     if (fd >= 0)
         close(fd);
     return error ? fail(message, path, error, fault) : 0;
-}
-
-static bool begins_with(const char *line, const char *begin)
-{
-    return strncmp(line, begin, strlen(begin)) == 0;
 }
 
 /* Whether line is begin and a key's digits. */

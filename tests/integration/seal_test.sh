@@ -128,6 +128,14 @@ for text in cut long; do
     chmod 600 "$disk/$text"
     expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-file "$disk/$text"
 done
+# A file that was written on Windows holds what is typed: its line ends in CR LF, or it is refused.
+(umask 077 && printf '%s\r\n' "$passphrase" >"$disk/returns" && printf '\xef\xbb\xbf%s\n' "$passphrase" >"$disk/mark")
+expect_exit 0 "$penstock" verify --from "$disk/phrase" 2 --passphrase-file "$disk/returns"
+expect_exit 0 "$penstock" verify --from "$disk/phrase" 2 --passphrase-command "cat '$disk/returns'"
+expect_exit 0 "$penstock" backup --source "dir:$disk/tree/secret-folder" --to "$disk/returned" --passphrase-file "$disk/returns"
+expect_exit 0 with_pipe "$penstock" verify --from "$disk/returned"
+expect_exit 2 "$penstock" verify --from "$disk/returned" --passphrase-file "$disk/mark"
+expect_message 'byte order mark'
 expect_exit 1 setsid -w "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-prompt
 expect_message '/dev/tty: '
 [ ! -e "$disk/phrase/BACKUP-3" ] || fail 'a backup was made without its passphrase'

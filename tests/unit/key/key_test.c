@@ -159,6 +159,10 @@ static void a_passphrase_opens_at_its_cost(void)
     CU_ASSERT_EQUAL(file.records[0].cost.memory_bytes, 64 << 20);
     CU_ASSERT_EQUAL(open_with_passphrase(&file, "one two"), 0);
     CU_ASSERT_EQUAL(open_with_passphrase(&file, "one two "), -PST_E_NO_KEY);
+    static const char *const ends[] = {"one two\r\n", "one two\r", "one two\nthree"};
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+        CU_ASSERT_EQUAL(open_with_passphrase(&file, ends[i]), 0);
+    CU_ASSERT_EQUAL(open_with_passphrase(&file, "one two\r\r\n"), -PST_E_NO_KEY);
     costly = file;
     costly.records[0].cost.salt[3] ^= 1;
     CU_ASSERT_EQUAL(open_with_passphrase(&costly, "one two"), -PST_E_NO_KEY);
