@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/base/hex.h"
 #include "engine/format/directories.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/strangers.h"
 #include "engine/restore/catalogue.h"
 #include "engine/restore/chunk_reader.h"
@@ -386,13 +388,34 @@ static bool manifests_are_whole(const struct verify *verify)
     return true;
 }
 
+/* What of its bytes lies there, only the references say, which are sealed. */
+static void warn_of_origin(struct verify *verify, const struct pst_manifest_origin *origin)
+{
+    char what[PST_MESSAGE_BYTES], uid[2 * PST_UID_BYTES + 1];
+    pst_hex_encode(origin->uid, PST_UID_BYTES, uid);
+    snprintf(what, sizeof(what), "backup %u, uid %s", origin->number, uid);
+    if (!pst_backup_origin(&verify->backup, origin->uid, origin->number)) {
+        pst_findings_add_origin(&verify->findings, &verify->backup, what, -PST_E_BASE_MISSING);
+        return;
+    }
+    snprintf(what, sizeof(what),
+             "not checked without a key: %llu bytes and %llu objects of it that lie in backup %u, "
+             "uid %s",
+             (unsigned long long)origin->bytes, (unsigned long long)origin->objects, origin->number,
+             uid);
+    pst_findings_warn_backup(&verify->findings, &verify->backup, what);
+}
+
 /* Says so once, of a backup of which no more can be checked without a key. */
 static void warn_shut(struct verify *verify)
 {
+    const struct pst_cluster_manifest *cluster = &verify->backup.cluster;
     char what[PST_MESSAGE_BYTES], text[PST_MESSAGE_BYTES];
     snprintf(what, sizeof(what), "only the checksums of what is stored were checked: %.400s",
              pst_backup_shut_text(&verify->backup, text));
     pst_findings_warn_backup(&verify->findings, &verify->backup, what);
+    for (uint32_t i = 0; i < cluster->origins_count; i++)
+        warn_of_origin(verify, &cluster->origins[i]);
 }
 
 static int verify_parts(struct verify *verify)

@@ -191,6 +191,17 @@ expect_base null
 back_up --base auto --key-file "$disk/a"
 expect_base 5
 expect_read 0 13
+# Without the key verify says what it could not check, and what is not there.
+expect_exit 0 "$penstock" verify --from "$to" 6
+expect_message 'only the checksums of what is stored' 'not checked without a key: [0-9]+ bytes and [0-9]+ objects of it that lie in backup 5, uid'
+expect_exit 0 "$penstock" verify --from "$to" 6 --json
+jq -es 'any(.warning and (.what | test("^not checked without a key: .* objects of it that lie in backup 5")))' "$memory/out" >/dev/null || fail 'nothing of it in JSON'
+expect_exit 0 "$penstock" verify --from "$to" 6 --key-file "$disk/a"
+! grep -q 'without a key' "$memory/err" || fail 'it says so with the key'
+mkdir "$disk/alone"
+cp -r "$to/BACKUP-6" "$disk/alone/"
+expect_exit 3 "$penstock" verify --from "$disk/alone"
+expect_message 'could not be verified: a backup that holds some of its data is missing \(backup 5, uid [0-9a-f]+\)'
 back_up --base auto --key-file "$disk/b"
 expect_message 'backup 6 is not taken as the base: no key that was given opens it'
 expect_read $all 0
