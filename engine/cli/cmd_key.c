@@ -54,6 +54,8 @@ struct run {
     struct pst_keyring *added;
     uint8_t removed[PST_KEY_ID_BYTES];
     uint32_t found;                  /* records of that id */
+    uint32_t looked_at, unchanged;   /* backups; those for which a change has failed */
+    enum cli_exit failure;           /* of the first of them */
     const struct pst_backup *backup; /* the one that is listed */
     int error;                       /* of printing */
 };
@@ -140,6 +142,18 @@ static void warn_of_others(const struct run *run)
     }
 }
 
+/* The keys of a node lie where it writes. */
+static void warn_of_elsewhere(const struct pst_backup *backup)
+{
+    uint32_t ids[PST_NODES_MAX];
+    uint32_t count = pst_backup_elsewhere(backup, ids);
+    for (uint32_t i = 0; i < count; i++)
+        pst_log(PST_LOG_WARNING,
+                "backup %u: the keys of node %u stay as they are: they are in a directory that was "
+                "not given",
+                backup->number, ids[i]);
+}
+
 static enum cli_exit change_keys(struct run *run)
 {
     const struct pst_rewrap change = {
@@ -147,17 +161,47 @@ static enum cli_exit change_keys(struct run *run)
         .removed = run->added ? NULL : run->removed,
     };
     char message[PST_MESSAGE_BYTES];
+    uint32_t found = run->found;
     int error = change.removed ? pst_rewrap_list(run->backup, note_removed, run) : 0;
     if (error)
         return cli_fail(run->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error));
+    if (change.removed && run->found == found)
+        return list_keys(run); /* it never opened this one */
     error = pst_rewrap(run->backup, &change, message);
-    if (error)
-        return cli_fail(run->arguments,
-                        error == -PST_E_BUSY ? CLI_EXIT_BUSY
-                                             : cli_backups_exit(run->arguments, error),
-                        "%s", message);
+    if (error) {
+        pst_log(PST_LOG_ERROR, "%s", message);
+        run->unchanged++;
+        enum cli_exit code =
+            error == -PST_E_BUSY ? CLI_EXIT_BUSY : cli_backups_exit(run->arguments, error);
+        run->failure = run->failure ? run->failure : code;
+        return CLI_EXIT_DONE;
+    }
     warn_of_others(run);
+    warn_of_elsewhere(run->backup);
     return list_keys(run);
+}
+
+/* The others have been changed: a backup that a key does not open must not keep it from them. */
+static enum cli_exit fail_unchanged(const struct run *run)
+{
+    return cli_fail(run->arguments, run->failure,
+                    "key %s: %u of %u backup%s %s not changed: see above", run->action,
+                    run->unchanged, run->looked_at, run->looked_at == 1 ? "" : "s",
+                    run->unchanged == 1 ? "was" : "were");
+}
+
+static enum cli_exit end(const struct run *run)
+{
+    if (run->unchanged > 0)
+        return fail_unchanged(run);
+    if (strcmp(run->action, "remove") == 0 && run->found == 0)
+        return cli_fail(run->arguments, CLI_EXIT_FAILED,
+                        "--key-id %s: no such key opens a backup here; penstock key list shows "
+                        "those that do",
+                        cli_argument_text(run->arguments, "key-id"));
+    if (run->error || cli_print_flush(stdout) < 0)
+        return cli_fail(run->arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+    return CLI_EXIT_DONE;
 }
 
 static enum cli_exit each_backup(struct run *run)
@@ -169,16 +213,10 @@ static enum cli_exit each_backup(struct run *run)
         run->backup = cli_backups_next_sealed(run->arguments, &run->list, run->id, &next, &code);
         if (!run->backup)
             break;
+        run->looked_at++;
         code = lists ? list_keys(run) : change_keys(run);
     }
-    if (code == CLI_EXIT_DONE && strcmp(run->action, "remove") == 0 && run->found == 0)
-        return cli_fail(run->arguments, CLI_EXIT_FAILED,
-                        "--key-id %s: no such key opens a backup here; penstock key list shows "
-                        "those that do",
-                        cli_argument_text(run->arguments, "key-id"));
-    if (code == CLI_EXIT_DONE && (run->error || cli_print_flush(stdout) < 0))
-        return cli_fail(run->arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
-    return code;
+    return code == CLI_EXIT_DONE ? end(run) : code;
 }
 
 static enum cli_exit read_added(struct run *run)

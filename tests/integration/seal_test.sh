@@ -357,6 +357,23 @@ expect_exit 0 "$penstock" key add --from "$b" --new-passphrase-file "$disk/passp
 expect_exit 0 "$penstock" restore --from "$b" 2 --target "$disk/target-2" --passphrase-file "$disk/passphrase"
 diff -r --no-dereference "$disk/tree" "$disk/target-2"
 [ "$(sums)" = "$before" ] || fail 'something else than keys was changed'
+# One that the key does not open, or that is being read, keeps the change from no other, and is named.
+b=$disk/several
+for one in "$key" "$other" "$key"; do
+    expect_exit 0 "$penstock" backup --source "dir:$disk/tree/secret-folder" --to "$b" --key-file "$one"
+done
+expect_exit 12 "$penstock" key add --from "$b" --key-file "$key" --recipient "$pair.pub"
+expect_message 'backup 2: .*no key that was given opens it' '1 of 3 backups was not changed'
+for id in 1 3; do expect_exit 0 "$penstock" verify --from "$b" --key-file "$pair" "$id"; done
+expect_exit 12 "$penstock" verify --from "$b" --key-file "$pair" 2
+expect_exit 0 "$penstock" key remove --from "$b" --key-file "$pair" --key-id "$old_id"
+[ "$(ids | grep -c "$old_id")" -eq 0 ] || fail 'the key is still there'
+exec 9<"$b/BACKUP-1"
+flock -s 9
+expect_exit 11 "$penstock" key add --from "$b" --key-file "$pair" --key-file "$other" --new-key-file "$key" --json
+expect_message 'BACKUP-1: it is being read or pruned'
+exec 9<&-
+[ "$(ids | grep "$old_id")" = "$(printf '2 %s\n3 %s\n' "$old_id" "$old_id")" ] || fail "not added to the others: $(ids)"
 for wrong in 'lost' "list --key-id $old_id" 'add' "add --key-id $old_id" 'remove' 'remove --key-id 12'; do
     # shellcheck disable=SC2086 # words of their own
     expect_exit 2 "$penstock" key $wrong --from "$b" --key-file "$pair"

@@ -67,6 +67,13 @@ for one in "$key" "$pair"; do
 done
 expect_exit 0 "$penstock" verify "${both[@]}"
 expect_message 'only the checksums of what is stored were checked'
+# Each node's keys lie where it writes.
+expect_exit 0 "$penstock" keygen "$disk/third"
+expect_exit 0 "$penstock" key add --from "$disk/to1" --key-file "$key" --new-key-file "$disk/third" 1
+expect_message 'backup 1: the keys of node 2 stay as they are'
+expect_exit 0 "$penstock" key add "${both[@]}" --key-file "$key" --key-file "$pair" --new-key-file "$disk/third"
+! grep -q 'stay as they are' "$memory/err" || fail 'all directories were given'
+comes_back 1 "${both[@]}" --key-file "$disk/third"
 expect_exit 2 env PENSTOCK_KEY_FILE="$key" "$penstock" backup --node "$memory/1.socket"
 expect_message 'key-file does not apply'
 
