@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "engine/source/lmdb/lmdb_row_check.h"
 #include "engine/source/lmdb/lmdb_tables.h"
 #include "engine/source/lmdb/lmdb_walk.h"
 
@@ -55,10 +56,15 @@ static int send_rows(struct tasks *tasks, const struct range *range, MDB_cursor 
 {
     bool ended = false;
     MDB_val key = range->from, value;
-    int error = step(tasks, range, cursor, key.mv_size > 0 ? MDB_SET_RANGE : MDB_FIRST, &key,
+    struct lmdb_row_check check;
+    int error = lmdb_row_check_begin(tasks, range->dbi, 0, &check);
+    if (!error)
+        error = step(tasks, range, cursor, key.mv_size > 0 ? MDB_SET_RANGE : MDB_FIRST, &key,
                      &value, &ended);
     while (!error && !ended) {
-        error = send_row(tasks, &key, &value);
+        error = lmdb_row_check(tasks, &check, &key, &value);
+        if (!error)
+            error = send_row(tasks, &key, &value);
         if (!error)
             error = step(tasks, range, cursor, MDB_NEXT, &key, &value, &ended);
     }

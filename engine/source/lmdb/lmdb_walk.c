@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/source/lmdb/lmdb_row_check.h"
 #include "engine/source/lmdb/lmdb_tables.h"
 
 #define FREE_DBI                                                                                   \
@@ -83,17 +84,20 @@ static void report(struct rows_walk *walk, const MDB_val *value)
 static int walk_rows(struct rows_walk *walk, MDB_dbi dbi, uint64_t *rows)
 {
     struct tasks *tasks = walk->tasks;
+    struct lmdb_row_check check;
     MDB_cursor *cursor;
     MDB_val key, value;
-    int rc = mdb_cursor_open(tasks->txn, dbi, &cursor);
-    if (rc)
-        return environment_error(tasks->environment, rc);
-    while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    int error = lmdb_row_check_begin(tasks, dbi, tasks->meta.page_bytes / 2, &check);
+    int rc = error ? 0 : mdb_cursor_open(tasks->txn, dbi, &cursor);
+    if (error || rc)
+        return error ? error : environment_error(tasks->environment, rc);
+    while (!error && (rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        error = lmdb_row_check(tasks, &check, &key, &value);
         report(walk, &value);
         ++*rows;
     }
     mdb_cursor_close(cursor);
-    return rc == MDB_NOTFOUND ? 0 : environment_error(tasks->environment, rc);
+    return error || rc == MDB_NOTFOUND ? error : environment_error(tasks->environment, rc);
 }
 
 static int walk_table(struct rows_walk *walk, const char *name, MDB_dbi dbi)

@@ -432,6 +432,106 @@ static void pages_are_checked_if_asked_for(void)
     remove_directory();
 }
 
+/* ---- rows that LMDB reads, and would not take ---- */
+
+#define LEAF 0x02u
+#define LEAF_OF_VALUES 0x22u /* of MDB_DUPFIXED: nothing but values, of 4 bytes */
+#define PAGE_FLAGS 10
+#define PAGE_HEAD 16
+#define NODE_KEY_BYTES 6
+#define NODE_KEY 8
+
+static uint16_t read_16(const uint8_t *at)
+{
+    uint16_t value;
+    memcpy(&value, at, sizeof(value));
+    return value;
+}
+
+static uint8_t *node_of(uint8_t *page, int index)
+{
+    return page + read_16(page + PAGE_HEAD + 2 * index);
+}
+
+/* A page of rows of "table", which are no names of tables, or one of values of "dups". */
+static bool is_wanted(uint8_t *page, unsigned flags)
+{
+    return read_16(page + PAGE_FLAGS) == flags &&
+           (flags == LEAF_OF_VALUES ||
+            (read_16(page + PAGE_HEAD - 4) > PAGE_HEAD + 20 &&
+             read_16(node_of(page, 0) + NODE_KEY_BYTES) == sizeof(uint32_t) &&
+             read_16(node_of(page, 0) + 4) == 0));
+}
+
+static void spoil_page(unsigned flags, void (*spoil)(uint8_t *page))
+{
+    uint8_t page[PAGE_BYTES] = {0};
+    off_t at = 2 * PAGE_BYTES;
+    int fd = open("env/data.mdb", O_RDWR);
+    REQUIRE(fd >= 0);
+    while (pread(fd, page, sizeof(page), at) == PAGE_BYTES && !is_wanted(page, flags))
+        at += PAGE_BYTES;
+    REQUIRE(at < env_bytes());
+    spoil(page);
+    REQUIRE(pwrite(fd, page, sizeof(page), at) == PAGE_BYTES);
+    REQUIRE(close(fd) == 0);
+}
+
+static void set_key_bytes(uint8_t *page, uint16_t bytes)
+{
+    memcpy(node_of(page, 1) + NODE_KEY_BYTES, &bytes, sizeof(bytes));
+}
+
+static void no_key(uint8_t *page)
+{
+    set_key_bytes(page, 0);
+}
+
+static void long_key(uint8_t *page)
+{
+    set_key_bytes(page, 3000);
+}
+
+static void key_twice(uint8_t *page)
+{
+    memcpy(node_of(page, 1) + NODE_KEY, node_of(page, 0) + NODE_KEY, sizeof(uint32_t));
+}
+
+static void value_twice(uint8_t *page)
+{
+    memcpy(page + PAGE_HEAD + sizeof(uint32_t), page + PAGE_HEAD, sizeof(uint32_t));
+}
+
+static void rows_that_no_restore_could_make_are_told(void)
+{
+    static const struct {
+        unsigned flags;
+        void (*spoil)(uint8_t *page);
+        const char *says;
+    } cases[] = {
+        {LEAF, no_key, "a key has 0 bytes"},
+        {LEAF, long_key, "a key has 3000 bytes"},
+        {LEAF, key_twice, "a row is there twice"},
+        {LEAF_OF_VALUES, value_twice, "a row is there twice"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct backup backup;
+        make_env();
+        spoil_page(cases[i].flags, cases[i].spoil);
+        struct pst_source *source = open_logical("env");
+        begin_log_capture();
+        CU_ASSERT_EQUAL(back_up(source, &backup), -PST_E_DAMAGED);
+        source->policy.check_pages = true;
+        CU_ASSERT_EQUAL(list_pages(source, NULL), -PST_E_DAMAGED);
+        char *text = end_log_capture();
+        const char *said = strstr(text, cases[i].says);
+        CU_ASSERT(said && strstr(said + 1, cases[i].says)); /* of both */
+        free(text);
+        pst_source_close(source);
+        remove_directory();
+    }
+}
+
 /* What no reader sends comes to nothing but an error. */
 static void nothing_is_believed(void)
 {
@@ -472,6 +572,7 @@ int main(void)
         {"pages that are missing are told", pages_that_are_missing_are_told},
         {"free pages may be missing", free_pages_may_be_missing},
         {"pages are checked if asked for", pages_are_checked_if_asked_for},
+        {"rows that no restore could make are told", rows_that_no_restore_could_make_are_told},
         {"nothing is believed", nothing_is_believed},
         CU_TEST_INFO_NULL,
     };

@@ -8,6 +8,7 @@
 #include <lmdb.h>
 
 #include "engine/source/lmdb/lmdb_order.h"
+#include "engine/source/lmdb/lmdb_row_check.h"
 #include "engine/source/lmdb/lmdb_sink.h"
 #include "tests/unit/source/source_test.h"
 
@@ -174,12 +175,38 @@ static void order_is_that_of_lmdb(void)
     remove_directory();
 }
 
+/* ---- what a backup refuses, since no sink takes it ---- */
+
+/* Values of one key of MDB_DUPSORT. */
+static int check_values(unsigned flags, size_t one, size_t other)
+{
+    struct lmdb_answer answer;
+    struct environment environment = {.answer = &answer};
+    const struct tasks tasks = {.environment = &environment};
+    struct lmdb_row_check check = {.bytes_max = 511, .flags = flags};
+    char bytes[2][512] = {{'a'}, {'b'}};
+    const MDB_val key = {1, bytes[0]}, values[] = {{one, bytes[0]}, {other, bytes[1]}};
+    int error = lmdb_row_check(&tasks, &check, &key, &values[0]);
+    return error ? error : lmdb_row_check(&tasks, &check, &key, &values[1]);
+}
+
+static void values_that_no_restore_could_make_are_told(void)
+{
+    ASSERT_OK(check_values(MDB_DUPSORT, 1, 2));
+    CU_ASSERT_EQUAL(check_values(MDB_DUPSORT, 512, 2), -PST_E_DAMAGED);
+    CU_ASSERT_EQUAL(check_values(MDB_DUPSORT, 0, 2), -PST_E_DAMAGED);
+    CU_ASSERT_EQUAL(check_values(MDB_DUPSORT, 1, 0), -PST_E_DAMAGED);
+    ASSERT_OK(check_values(MDB_DUPSORT | MDB_DUPFIXED, 4, 4));
+    CU_ASSERT_EQUAL(check_values(MDB_DUPSORT | MDB_DUPFIXED, 4, 5), -PST_E_DAMAGED);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"order is looked at", order_is_looked_at},
         {"what LMDB refuses is refused", what_lmdb_refuses_is_refused},
         {"order is that of LMDB", order_is_that_of_lmdb},
+        {"values that no restore could make are told", values_that_no_restore_could_make_are_told},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"lmdb sink", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
