@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/facts.h"
+#include "bench/program.h"
 
 struct subcommand {
     const char *name;
@@ -55,7 +56,9 @@ int main(int argc, char **argv)
             continue;
         if (argc < 3 || strcmp(argv[2], "--help") != 0)
             facts_refuse_debug();
-        return subcommands[i].run(argc - 1, argv + 1);
+        int code = subcommands[i].run(argc - 1, argv + 1);
+        bench_must(fflush(stdout) == 0 && !ferror(stdout), "standard output");
+        return code;
     }
     print_usage(stderr);
     return 2;

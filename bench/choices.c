@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/facts.h"
 #include "bench/program.h"
 
 #define CHOICES_MAX 40u
@@ -92,6 +93,12 @@ static bool set(const struct choice *choice, const char *argument)
     return false;
 }
 
+static int refer_to_help(const char *name)
+{
+    (void)fprintf(stderr, "`penstock-bench %s --help` lists the options\n", name);
+    return 2;
+}
+
 int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest)
 {
     struct option options[CHOICES_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
@@ -114,14 +121,13 @@ int choices_parse(int argc, char **argv, const struct choice *choices, const cha
         if (option != '?')
             (void)fprintf(stderr, "penstock-bench: --%s: cannot use '%s'\n",
                           choices[index - 1].name, optarg);
-        print_usage(stderr, argv[0], choices, more);
-        return 2;
+        return refer_to_help(argv[0]);
     }
     *rest = optind;
     if (more || optind == argc)
         return -1;
-    print_usage(stderr, argv[0], choices, more);
-    return 2;
+    (void)fprintf(stderr, "penstock-bench: %s takes no '%s'\n", argv[0], argv[optind]);
+    return refer_to_help(argv[0]);
 }
 
 static bool parse_cpus(const char *text, cpu_set_t *cpus)
@@ -151,7 +157,9 @@ int choices_begin(int argc, char **argv, const struct choice *choices, const cha
     int status = choices_parse(argc, argv, choices, more, rest);
     if (status >= 0)
         return status;
-    if (!common->penstock)
+    if (common->penstock)
+        facts_note_program(common->penstock);
+    else
         common->penstock = program_beside("penstock", beside);
     if (!common->cpus ||
         (parse_cpus(common->cpus, &cpus) && sched_setaffinity(0, sizeof(cpus), &cpus) == 0))

@@ -24,6 +24,8 @@ struct choice {
     const char *help;
 };
 
+#define CHOICES_ROUNDS_MAX 512u
+
 /* What all subcommands that measure by rounds have. */
 struct common_choices {
     uint64_t repeat;  /* rounds that are counted, at least */
@@ -37,10 +39,11 @@ struct common_choices {
 };
 
 #define COMMON_CHOICES(common)                                                                     \
-    {"repeat", CHOICE_COUNT, "N", &(common)->repeat, 100000, "rounds that count, at least"},       \
+    {"repeat",          CHOICE_COUNT,       "N",                                                   \
+     &(common)->repeat, CHOICES_ROUNDS_MAX, "rounds that count, at least"},                        \
         {"runtime", CHOICE_SECONDS,                                                                \
          "S",       &(common)->runtime_s,                                                          \
-         1000000,   "more rounds until they have taken so long"},                                  \
+         1000000,   "more rounds until they have taken so long, up to 512 in all"},                \
         {"ramp",                                                                                   \
          CHOICE_SECONDS,                                                                           \
          "S",                                                                                      \

@@ -21,8 +21,15 @@ struct row {
     uint32_t count;
 };
 
+/* Of the environment of a file's first run: what makes figures differ, if it does. */
+static const char *const facts[] = {"host",   "kernel", "cpu",   "cpus",     "numa_nodes",
+                                    "memory", "commit", "build", "penstock", "load"};
+#define FACTS (sizeof(facts) / sizeof(facts[0]))
+#define FACT_BYTES 512u
+
 struct rows {
     const char *path;
+    char facts[FACTS][FACT_BYTES]; /* "": not told */
     struct row *rows;
     uint32_t count;
 };
@@ -41,6 +48,14 @@ static struct row *row_of(struct rows *rows, const char *key)
     return row;
 }
 
+static void read_facts(struct rows *rows, const char *line)
+{
+    for (uint32_t i = 0; i < FACTS; i++) {
+        if (rows->facts[i][0] == '\0' && !line_text(line, facts[i], rows->facts[i], FACT_BYTES))
+            rows->facts[i][0] = '\0';
+    }
+}
+
 static bool read_rows(struct rows *rows)
 {
     char *line = NULL, key[RESULT_KEY_BYTES];
@@ -50,8 +65,10 @@ static bool read_rows(struct rows *rows)
     bench_must(rows->rows, "memory");
     bench_must(file, rows->path);
     while (getline(&line, &room, file) > 0) {
-        if (!line_text(line, "key", key, sizeof(key)))
+        if (!line_text(line, "key", key, sizeof(key))) {
+            read_facts(rows, line);
             continue;
+        }
         struct row *row = row_of(rows, key);
         if (row)
             row->count += line_figures(line, "seconds", row->seconds + row->count,
@@ -91,9 +108,31 @@ static void print_row(bool json, const struct row *a, const struct row *b)
     printf("  %-12s  %s\n", verdict, a->key);
 }
 
+static void print_difference(bool json, const char *fact, const char *a, const char *b)
+{
+    if (!json) {
+        printf("%s: A %s, B %s\n", fact, *a ? a : "unknown", *b ? b : "unknown");
+        return;
+    }
+    printf("{\"message_type\":\"difference\",\"fact\":\"%s\",\"a\":", fact);
+    facts_print_text(a);
+    printf(",\"b\":");
+    facts_print_text(b);
+    printf("}\n");
+}
+
+static void print_differences(bool json, const struct rows *a, const struct rows *b)
+{
+    for (uint32_t i = 0; i < FACTS; i++) {
+        if (strcmp(a->facts[i], b->facts[i]) != 0)
+            print_difference(json, facts[i], a->facts[i], b->facts[i]);
+    }
+}
+
 static int print_all(bool json, struct rows *a, struct rows *b)
 {
     uint32_t both = 0;
+    print_differences(json, a, b);
     if (!json)
         printf("%11s %11s  %6s %-16s  %-12s\n", "A, s", "B, s", "B / A", "[95 %]", "B is");
     for (uint32_t i = 0; i < a->count; i++) {

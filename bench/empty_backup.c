@@ -56,7 +56,7 @@ struct cluster {
 
 struct job {
     struct common_choices common;
-    char directory[PATH_BYTES / 4];
+    const char *directory;
     uint32_t rounds, nodes;
     struct cluster clusters[FABRICS];
     uint32_t clusters_count;
@@ -242,8 +242,10 @@ static void cluster_close(struct cluster *cluster)
 {
     for (uint32_t node = 0; node < cluster->nodes_count; node++)
         (void)kill(cluster->nodes[node], SIGTERM);
-    for (uint32_t node = 0; node < cluster->nodes_count; node++)
+    for (uint32_t node = 0; node < cluster->nodes_count; node++) {
         (void)waitpid(cluster->nodes[node], NULL, 0);
+        cluster->nodes[node] = 0;
+    }
     (void)close(cluster->client_fd);
     samples_close(&cluster->by_client);
     samples_close(&cluster->by_node);
@@ -258,6 +260,7 @@ static void measure(struct job *job)
         uint32_t turn = i % ways;
         uint64_t client_ns, node_ns;
         sleep_ms(2);
+        program_end_if_interrupted();
         if (turn >= job->clusters_count) {
             uint32_t way = turn - job->clusters_count;
             samples_add(&job->exchanged[way], exchange_round(&job->exchanges[way]));
@@ -292,6 +295,7 @@ static void print_row(bool json, const char *name, const char *detail, struct sa
     }
     printf("%-6s%-29s", name, detail);
     samples_print(samples, 9, 0);
+    printf("\n");
 }
 
 /* Before the samples are put in order. */
@@ -365,9 +369,20 @@ static bool parse_fabrics(struct job *job, const char *list)
     return false;
 }
 
+static struct job job = {.clusters_count = 1, .common = COMMON_CHOICES_DEFAULT(1)};
+
+/* Those that an error or an interrupt has left. */
+static void end_nodes(void)
+{
+    for (uint32_t i = 0; i < FABRICS * NODES_MAX; i++) {
+        pid_t node = job.clusters[i / NODES_MAX].nodes[i % NODES_MAX];
+        if (node > 0 && kill(node, SIGKILL) == 0)
+            (void)waitpid(node, NULL, 0);
+    }
+}
+
 int bench_empty_backup(int argc, char **argv)
 {
-    static struct job job = {.clusters_count = 1, .common = COMMON_CHOICES_DEFAULT(1)};
     const char *directory = "/dev/shm", *fabrics = "shm";
     uint64_t rounds = 1000, nodes = 2;
     const struct choice choices[] = {
@@ -393,8 +408,8 @@ int bench_empty_backup(int argc, char **argv)
     job.rounds = (uint32_t)rounds;
     job.nodes = (uint32_t)nodes;
     job.exchanges_count = job.nodes == 2 ? EXCHANGE_WAYS : 0;
-    (void)snprintf(job.directory, sizeof(job.directory), "%s/penstock-bench-XXXXXX", directory);
-    bench_must(mkdtemp(job.directory) != NULL, job.directory);
+    program_catch_interrupts();
+    job.directory = program_scratch(directory, end_nodes);
     const char *places[] = {directory, NULL};
     facts_print(job.common.json, argv, places);
     if (!job.common.json)
@@ -402,6 +417,5 @@ int bench_empty_backup(int argc, char **argv)
                job.nodes, job.rounds, bench_cpus());
     (void)fflush(stdout);
     run(&job);
-    program_remove_tree(job.directory);
     return 0;
 }

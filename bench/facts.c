@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/program.h"
+
 void facts_refuse_debug(void)
 {
     if (strncmp(BENCH_BUILD, "Rel", 3) == 0 || strncmp(BENCH_BUILD, "MinSizeRel", 10) == 0 ||
@@ -95,6 +97,32 @@ static void print_machine(bool json)
     print_fact(json, "load", text);
 }
 
+static const char *program_path;
+
+void facts_note_program(const char *path)
+{
+    program_path = path;
+}
+
+/* The first lines of its --version: the version and the commit. */
+static void print_program(bool json)
+{
+    char output[4096], text[2 * PROGRAM_PATH_BYTES];
+    struct program program = {0};
+    struct program_cost cost;
+    program_add(&program, program_path);
+    program_add(&program, "--version");
+    if (program_run(&program, &cost, output, sizeof(output)) != 0)
+        output[0] = '\0';
+    char *commit = strchr(output, '\n');
+    if (commit)
+        commit[strcspn(commit + 1, "\n") + 1] = '\0';
+    if (commit)
+        *commit = ',';
+    (void)snprintf(text, sizeof(text), "%s: %s", program_path, output);
+    print_fact(json, "penstock", text);
+}
+
 /* What mountinfo(5) says of the device that the path lies on; the last mount of it. */
 static void describe_place(const char *path, char *text, size_t bytes)
 {
@@ -159,6 +187,8 @@ void facts_print(bool json, char **command, const char *const *places)
     print_machine(json);
     print_fact(json, "commit", bench_commit);
     print_fact(json, "build", BENCH_BUILD);
+    if (program_path)
+        print_program(json);
     print_command(json, command);
     print_places(json, places);
     printf(json ? "}\n" : "\n");

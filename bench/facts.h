@@ -11,6 +11,9 @@
  * environment variable PENSTOCK_BENCH_ANY_BUILD is set. */
 void facts_refuse_debug(void);
 
+/* Another program than the one beside this is measured: facts_print says of what build it is. */
+void facts_note_program(const char *path);
+
 /* Prints host, kernel, CPUs, NUMA nodes, memory, load, commit, the whole command line, and of the
  * file system of each place (the last one NULL) its kind, device and mount options. */
 void facts_print(bool json, char **command, const char *const *places);

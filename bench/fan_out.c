@@ -123,6 +123,7 @@ static void print_row(bool json, uint32_t threads, bool may_sleep, const char *n
     }
     printf("%7u  %-6s  %-13s", threads, may_sleep ? "asleep" : "awake", name);
     samples_print(samples, 10, 1);
+    printf("\n");
 }
 
 static void run_size(bool json, uint32_t threads, bool may_sleep, uint32_t rounds)
@@ -148,7 +149,8 @@ int bench_fan_out(int argc, char **argv)
     uint64_t rounds = 1000, threads = 0;
     const char *const places[] = {NULL};
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000, "fan-outs for each row, in 5 batches"},
+        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000,
+         "fan-outs for each row, in 5 batches; 20 or more with --json"},
         {"threads", CHOICE_COUNT, "N", &threads, FAN_OUT_THREADS_MAX,
          "only so many workers, up to 64; by default 1, 2, 4, 8, 16 and 64"},
         {"cpus", CHOICE_TEXT, "LIST", &common.cpus, 0, "CPUs to run on, such as 0-3,8"},
@@ -157,8 +159,9 @@ int bench_fan_out(int argc, char **argv)
     int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
     if (status >= 0)
         return status;
-    if (rounds < BATCHES) {
-        (void)fprintf(stderr, "penstock-bench: --rounds: at least %u\n", BATCHES);
+    uint32_t rounds_min = common.json ? SAMPLES_BATCHES : BATCHES;
+    if (rounds < rounds_min) {
+        (void)fprintf(stderr, "penstock-bench: --rounds: at least %u\n", rounds_min);
         return 2;
     }
     facts_print(common.json, argv, places);

@@ -7,7 +7,6 @@
  * batch; the first is compared with each other by the medians of the batches.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,8 +18,11 @@
 
 #include "bench/apart.h"
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/ends.h"
+#include "bench/facts.h"
 #include "bench/program.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"
@@ -57,7 +59,7 @@ struct job {
     struct way ways[WAYS_MAX];
     uint32_t ways_count;
     uint32_t signals, rounds, fetches;
-    bool is_apart;
+    bool is_apart, json;
 };
 
 static struct pst_signal signal_make(uint32_t sequence)
@@ -157,9 +159,12 @@ static void round_trip(const struct job *job, struct way *way, uint32_t sequence
     for (uint32_t back = 0; back < hubs;) {
         uint32_t count = way->kind->take(way->end, signals);
         back += count;
-        if (count == 0 && sequence == SEQUENCE_ASLEEP)
+        if (count > 0)
+            continue;
+        program_end_if_interrupted();
+        if (sequence == SEQUENCE_ASLEEP)
             way->kind->sleep(way->end);
-        else if (count == 0)
+        else
             sched_yield();
     }
 }
@@ -278,13 +283,58 @@ static void print_way(struct way *way)
 {
     double ns = (double)way->forwarded_ns / (double)way->forwarded;
     printf("%-14s %9.3f %9.0f", way->kind->name, 1e3 / ns, ns);
-    for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
-        samples_sort(&way->trips[i]);
-        printf("  %8.1f %8.1f %8.1f", samples_us(&way->trips[i], 500),
-               samples_us(&way->trips[i], 990), samples_us(&way->trips[i], 999));
-    }
+    for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++)
+        samples_print(&way->trips[i], 8, 1);
     samples_sort(&way->fetches);
     printf("  %8.1f\n", samples_us(&way->fetches, 500) / 1e3);
+}
+
+static void print_text(struct job *job)
+{
+    if (job->ways_count > 1)
+        printf("%s / others: medians of %u batches [95 %% interval]\n%-14s  %-22s  %-22s  %s\n",
+               job->ways[0].kind->name, BATCHES, "", "time of a signal", "round trip awake",
+               "asleep");
+    for (uint32_t i = 1; i < job->ways_count; i++)
+        print_ratios(&job->ways[0], &job->ways[i]);
+    printf("\n%-14s %9s %9s  %28s  %28s  %8s\n%-14s %9s %9s  %8s  %8s  %8s  %8s  %8s  %8s  %8s\n",
+           "", "million/s", "ns each", "awake", "asleep", "1 MiB", "", "", "", "p50", "p99",
+           "p99.9", "p50", "p99", "p99.9", "ms");
+    for (uint32_t i = 0; i < job->ways_count; i++)
+        print_way(&job->ways[i]);
+}
+
+static const char *key_of(const struct job *job, const struct way *way, const char *what)
+{
+    static char key[RESULT_KEY_BYTES];
+    (void)snprintf(key, sizeof(key), "forward %s%u %s %s", job->is_apart ? "apart " : "",
+                   job->place.nodes - 1, way->kind->name, what);
+    return key;
+}
+
+static void print_figures(const char *key, const double *ns, uint32_t count)
+{
+    static struct result result;
+    result = (struct result){.count = count};
+    (void)snprintf(result.key, sizeof(result.key), "%s", key);
+    for (uint32_t i = 0; i < count; i++)
+        result.seconds[i] = ns[i] / 1e9;
+    result_print_json(&result);
+    result_end_json();
+}
+
+static void print_json(struct job *job)
+{
+    for (uint32_t i = 0; i < job->ways_count; i++) {
+        const struct way *way = &job->ways[i];
+        double fetches_ns[BATCHES];
+        for (uint32_t k = 0; k < way->fetches.count; k++)
+            fetches_ns[k] = (double)way->fetches.ns[k];
+        print_figures(key_of(job, way, "signal"), way->stream_ns, BATCHES);
+        samples_print_json(&way->trips[SEQUENCE_AWAKE], key_of(job, way, "awake"));
+        samples_print_json(&way->trips[SEQUENCE_ASLEEP], key_of(job, way, "asleep"));
+        print_figures(key_of(job, way, "manifest"), fetches_ns, way->fetches.count);
+    }
 }
 
 static void run(struct job *job)
@@ -295,45 +345,18 @@ static void run(struct job *job)
         uint32_t batch = i / job->ways_count;
         measure_batch(job, &job->ways[(i + batch) % job->ways_count], batch);
     }
-    if (job->ways_count > 1)
-        printf("%s / others: medians of %u batches [95 %% interval]\n%-14s  %-22s  %-22s  %s\n",
-               job->ways[0].kind->name, BATCHES, "", "time of a signal", "round trip awake",
-               "asleep");
-    for (uint32_t i = 1; i < job->ways_count; i++)
-        print_ratios(&job->ways[0], &job->ways[i]);
-    printf("\n%-14s %9s %9s  %26s  %26s  %8s\n%-14s %9s %9s  %8s %8s %8s  %8s %8s %8s  %8s\n", "",
-           "million/s", "ns each", "awake", "asleep", "1 MiB", "", "", "", "p50", "p99", "p99.9",
-           "p50", "p99", "p99.9", "ms");
-    for (uint32_t i = 0; i < job->ways_count; i++)
-        print_way(&job->ways[i]);
+    (job->json ? print_json : print_text)(job);
     for (uint32_t i = 0; i < job->ways_count; i++)
         way_close(job, &job->ways[i]);
 }
 
 /* ---- the command line ---- */
 
-static const char usage_text[] =
-    "usage: penstock-bench forward [OPTION]...\n"
-    "  --over WAY[,…]  shm, quic-udp, quic-af_packet (root, --apart, one hub), unix-32, unix-1,\n"
-    "                  raw (frames; root), udp, tcp, tls (default: shm,unix-32,unix-1)\n"
-    "  --nodes N       hubs, up to 16: a round trip is one signal to each (default: 1)\n"
-    "  --signals N     signals through the hubs, each way of sending (default: 200000)\n"
-    "  --rounds N      round trips, awake and asleep each (default: 1000)\n"
-    "  --fetches N     manifests of 1 MiB, up to 20 (default: 5)\n"
-    "  --apart         the hubs in another network namespace, over a veth pair (root, ip, nft;\n"
-    "                  not for shm)\n";
-
-static const struct option long_options[] = {
-    {"apart", no_argument, NULL, 'a'},        {"fetches", required_argument, NULL, 'f'},
-    {"nodes", required_argument, NULL, 'n'},  {"over", required_argument, NULL, 'o'},
-    {"rounds", required_argument, NULL, 'r'}, {"signals", required_argument, NULL, 's'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
-};
-
-static bool parse_ways(struct job *job, char *list)
+static bool parse_ways(struct job *job, const char *ways)
 {
-    char *rest = NULL;
-    job->ways_count = 0;
+    char list[256], *rest = NULL;
+    if ((size_t)snprintf(list, sizeof(list), "%s", ways) >= sizeof(list))
+        return false;
     for (char *name = strtok_r(list, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         uint32_t kind = 0;
         while (kind < KINDS && strcmp(kinds[kind]->name, name) != 0)
@@ -345,72 +368,60 @@ static bool parse_ways(struct job *job, char *list)
     return job->ways_count > 0;
 }
 
-static bool parse(struct job *job, int option)
+static void set_up(struct job *job)
 {
-    uint32_t number;
-    switch (option) {
-    case 'a':
-        job->is_apart = true;
-        return true;
-    case 'o':
-        return parse_ways(job, optarg);
-    case 'n':
-        number = bench_number(optarg, ENDS_NODES_MAX - 1);
-        job->place.nodes = number + 1;
-        return number > 0;
-    case 'f':
-        job->fetches = bench_number(optarg, BATCHES);
-        return job->fetches > 0;
-    case 'r':
-    case 's':
-        number = bench_number(optarg, 1000000000);
-        *(option == 'r' ? &job->rounds : &job->signals) = number;
-        return number >= BATCHES;
-    default:
-        return false;
-    }
-}
-
-static void remove_directory(const char *directory)
-{
-    char path[128];
-    for (uint32_t node = 1; node <= ENDS_NODES_MAX; node++) {
-        (void)snprintf(path, sizeof(path), "%s/node-%u.lock", directory, node);
-        (void)unlink(path);
-    }
-    (void)rmdir(directory);
+    uint32_t process = (uint32_t)getpid() & 0x1fff; /* 127.32.0.0…127.63.255.0 */
+    program_catch_interrupts();
+    job->place.directory = program_scratch(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", NULL);
+    job->place.network = UINT32_C(0x7f200000) | process << 8;
+    job->place.interfaces[0] = job->is_apart ? APART_HERE : "lo";
+    job->place.interfaces[1] = job->is_apart ? APART_THERE : "lo";
+    if (job->is_apart)
+        job->place.network = apart_open(job->place.nodes);
 }
 
 int bench_forward(int argc, char **argv)
 {
-    static struct job job = {.place.nodes = 2, .signals = 200000, .rounds = 1000, .fetches = 5};
-    char directory[] = "/tmp/penstock-bench-XXXXXX", ways[] = "shm,unix-32,unix-1";
-    uint32_t process = (uint32_t)getpid() & 0x1fff; /* 127.32.0.0…127.63.255.0 */
-    int option;
-    (void)parse_ways(&job, ways);
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (!parse(&job, option)) {
-            (void)fputs(usage_text, stderr);
-            return 2;
-        }
+    static struct job job;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(1);
+    uint64_t hubs = 1, signals = 200000, rounds = 1000, fetches = 5;
+    const char *over = "shm,unix-32,unix-1";
+    const char *const places[] = {NULL};
+    const struct choice choices[] = {
+        {"over", CHOICE_TEXT, "WAY,...", &over, 0,
+         "shm, quic-udp, quic-af_packet (root, --apart, one hub), unix-32, unix-1, raw (frames; "
+         "root), udp, tcp, tls"},
+        {"nodes", CHOICE_COUNT, "N", &hubs, ENDS_NODES_MAX - 1,
+         "hubs, up to 16: a round trip is one signal to each"},
+        {"signals", CHOICE_COUNT, "N", &signals, 1000000000,
+         "signals through the hubs, each way of sending; 20 or more"},
+        {"rounds", CHOICE_COUNT, "N", &rounds, 10000000,
+         "round trips, awake and asleep each; 20 or more"},
+        {"fetches", CHOICE_COUNT, "N", &fetches, BATCHES, "manifests of 1 MiB, up to 20"},
+        {"apart", CHOICE_SWITCH, NULL, &job.is_apart, 0,
+         "the hubs in another network namespace, over a veth pair (root, ip, nft; not for shm)"},
+        {"cpus", CHOICE_TEXT, "LIST", &common.cpus, 0, "CPUs to run on, such as 0-3,8"},
+        {"json", CHOICE_SWITCH, NULL, &job.json, 0, "JSON lines on standard output"},
+        {0}};
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
+    if (status >= 0)
+        return status;
+    if (signals < BATCHES || rounds < BATCHES || !parse_ways(&job, over)) {
+        (void)fprintf(stderr, "penstock-bench: --over, --signals or --rounds: no such value\n");
+        return 2;
     }
-    bench_must(mkdtemp(directory) != NULL, directory);
-    job.place.directory = directory;
-    job.place.network = UINT32_C(0x7f200000) | process << 8;
-    job.place.interfaces[0] = job.is_apart ? APART_HERE : "lo";
-    job.place.interfaces[1] = job.is_apart ? APART_THERE : "lo";
-    if (job.is_apart)
-        job.place.network = apart_open(job.place.nodes);
-    printf("from one process to %u hubs in others and back; %u CPUs; %u signals; %u round trips, "
-           "microseconds\n\n",
-           job.place.nodes - 1, bench_cpus(), job.signals, job.rounds);
+    job.signals = (uint32_t)signals;
+    job.rounds = (uint32_t)rounds;
+    job.fetches = (uint32_t)fetches;
+    job.place.nodes = (uint32_t)hubs + 1;
+    facts_print(job.json, argv, places);
+    set_up(&job);
+    if (!job.json)
+        printf("from one process to %u hubs in others and back; %u CPUs; %u signals; %u round "
+               "trips, microseconds\n\n",
+               job.place.nodes - 1, bench_cpus(), job.signals, job.rounds);
     (void)fflush(stdout);
     bench_pin(0);
     run(&job);
-    remove_directory(directory);
     return 0;
 }

@@ -36,7 +36,7 @@ struct live {
     const char *source, *to, *writer, *peer;
     uint64_t environment_bytes;
     double alone_s;
-    char scratch[PROGRAM_PATH_BYTES], pristine[PROGRAM_PATH_BYTES + 16];
+    char pristine[PROGRAM_PATH_BYTES + 16];
     char environment[PROGRAM_PATH_BYTES + 16]; /* a copy of it in each phase */
     char target[PROGRAM_PATH_BYTES + 16], spec[PROGRAM_PATH_BYTES + 32];
     struct program backup;
@@ -93,6 +93,7 @@ static uint64_t writer_position(const struct live *live)
 static void writer_stop(struct live *live, pid_t writer)
 {
     int status;
+    errno = ECHILD;
     bench_must(waitpid(writer, &status, WNOHANG) == 0, "the writer has ended by itself");
     (void)kill(live->commits ? writer : -writer, SIGKILL);
     (void)waitpid(writer, &status, 0);
@@ -121,9 +122,12 @@ static void print_window(enum phase phase, uint32_t round, double at_s,
                          const struct latency *window)
 {
     double p50 = latency_us(window, 5000);
+    char median[32] = "null";
+    if (p50 >= 0)
+        (void)snprintf(median, sizeof(median), "%.3f", p50);
     printf("{\"message_type\":\"window\",\"phase\":\"%s\",\"round\":%u,\"at_s\":%.3f,"
-           "\"commits\":%llu,\"p50_us\":%.3f,\"max_us\":%.3f}\n",
-           phase_names[phase], round, at_s, (unsigned long long)window->count, p50 < 0 ? 0 : p50,
+           "\"commits\":%llu,\"p50_us\":%s,\"max_us\":%.3f}\n",
+           phase_names[phase], round, at_s, (unsigned long long)window->count, median,
            (double)window->max_ns / 1e3);
 }
 
@@ -277,11 +281,10 @@ static void print_all(struct live *live)
 
 static void set_up(struct live *live, char **more, int more_count)
 {
-    (void)snprintf(live->scratch, sizeof(live->scratch), "%s/penstock-bench-XXXXXX", live->to);
-    bench_must(mkdtemp(live->scratch), live->scratch);
-    (void)snprintf(live->target, sizeof(live->target), "%s/target", live->scratch);
-    (void)snprintf(live->pristine, sizeof(live->pristine), "%s/pristine", live->scratch);
-    (void)snprintf(live->environment, sizeof(live->environment), "%s/environment", live->scratch);
+    const char *scratch = program_scratch(live->to, NULL);
+    (void)snprintf(live->target, sizeof(live->target), "%s/target", scratch);
+    (void)snprintf(live->pristine, sizeof(live->pristine), "%s/pristine", scratch);
+    (void)snprintf(live->environment, sizeof(live->environment), "%s/environment", scratch);
     (void)snprintf(live->spec, sizeof(live->spec), "lmdb:%s", live->environment);
     if (!live->writer) {
         live->source = live->spec;
@@ -341,6 +344,5 @@ int bench_live(int argc, char **argv)
     status = run_all(&live);
     if (status == 0)
         print_all(&live);
-    program_remove_tree(live.scratch);
     return status;
 }

@@ -36,6 +36,7 @@ struct options {
     unsigned depth;
     bool null_sink;
     enum pst_direct direct;
+    uint64_t seed;
 };
 
 struct chunk {
@@ -121,6 +122,8 @@ static void chunk_written(struct pst_io_op *op, int result)
     latency_add(&writer->latency, pst_monotonic_ns() - chunk->began_ns);
     if (result < 0)
         fail(writer, "write", result);
+    if (program_is_interrupted())
+        fail(writer, "write", -EINTR);
     if (!writer->error && writer->next_offset < writer->options->bytes_per_file)
         write_chunk(writer, chunk);
     else if (writer->writing == 0)
@@ -212,7 +215,7 @@ static int prepare(struct writer *writer)
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (writer->arena == MAP_FAILED)
         return -errno;
-    fill_with_noise(writer->arena, arena_bytes(options), writer->number + 1);
+    fill_with_noise(writer->arena, arena_bytes(options), options->seed + writer->number);
     for (unsigned i = 0; i < options->depth; i++) {
         struct chunk *chunk = &writer->chunks[i];
         chunk->op.done = chunk_written;
@@ -421,6 +424,7 @@ static void set_up(struct write_job *job, uint64_t files, uint64_t chunk_bytes, 
     options->files = (unsigned)files;
     options->chunk_bytes = (uint32_t)chunk_bytes;
     options->depth = (unsigned)depth;
+    options->seed = job->common.seed;
     job->result.bytes =
         files * ((options->bytes_per_file + chunk_bytes - 1) / chunk_bytes * chunk_bytes);
     (void)snprintf(job->result.key, RESULT_KEY_BYTES,
@@ -457,6 +461,7 @@ int bench_write(int argc, char **argv)
     }
     job.dirfd = open(job.options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bench_must(job.dirfd >= 0, job.options.dir);
+    program_catch_interrupts();
     set_up(&job, files, chunk_bytes, depth, direct);
     const char *places[] = {job.options.dir, NULL};
     facts_print(job.common.json, argv, places);

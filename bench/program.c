@@ -34,13 +34,20 @@ static void note_interrupt(int number)
 void program_catch_interrupts(void)
 {
     struct sigaction action = {.sa_handler = note_interrupt}; /* no SA_RESTART: wait4 returns */
-    bench_must(sigaction(SIGINT, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0,
-               "sigaction");
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+        bench_must(sigaction(numbers[i], &action, NULL) == 0, "sigaction");
 }
 
 bool program_is_interrupted(void)
 {
     return interrupted != 0;
+}
+
+void program_end_if_interrupted(void)
+{
+    errno = EINTR;
+    bench_must(!interrupted, "interrupted");
 }
 
 void program_add(struct program *program, const char *argument)
@@ -139,13 +146,43 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     (void)status;
     (void)type;
     (void)place;
-    bench_must(remove(path) == 0, path);
-    return 0;
+    return remove(path) == 0 || errno == ENOENT ? 0 : -1;
+}
+
+static bool is_removed(const char *path)
+{
+    return nftw(path, remove_one, 64, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT;
 }
 
 void program_remove_tree(const char *path)
 {
-    bench_must(nftw(path, remove_one, 64, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT, path);
+    bench_must(is_removed(path), path);
+}
+
+static struct {
+    char path[PROGRAM_PATH_BYTES];
+    pid_t owner; /* children call exit(), too */
+    void (*end_users)(void);
+} scratch;
+
+static void remove_scratch(void)
+{
+    if (getpid() != scratch.owner)
+        return;
+    if (scratch.end_users)
+        scratch.end_users();
+    if (!is_removed(scratch.path))
+        perror(scratch.path);
+}
+
+const char *program_scratch(const char *place, void (*end_users)(void))
+{
+    (void)snprintf(scratch.path, sizeof(scratch.path), "%s/penstock-bench-XXXXXX", place);
+    bench_must(mkdtemp(scratch.path), scratch.path);
+    scratch.owner = getpid();
+    scratch.end_users = end_users;
+    bench_must(atexit(remove_scratch) == 0, "atexit");
+    return scratch.path;
 }
 
 void program_settle(const char *path)

@@ -37,10 +37,16 @@ void program_add_all(struct program *program, char **arguments, int count);
 int program_run(const struct program *program, struct program_cost *cost, char *output,
                 size_t output_bytes);
 
-/* From now on SIGINT and SIGTERM end only the program that runs, and any that is run later: the
- * bench goes on to clear up what it has made. */
+/* From now on SIGINT, SIGTERM, SIGHUP and SIGPIPE end only the program that runs, and any that is
+ * run later: the bench goes on to clear up what it has made. */
 void program_catch_interrupts(void);
 bool program_is_interrupted(void);
+void program_end_if_interrupted(void); /* by exit(1), with a message */
+
+/* Makes a directory of its own in place, which is removed when this process exits, however it does
+ * but by a signal that nobody catches, after end_users() (may be NULL) has ended the processes that
+ * write there. Once a process. */
+const char *program_scratch(const char *place, void (*end_users)(void));
 
 /* Starts it, in a process group of its own, with its standard output going to fd; returns the
  * process. */

@@ -71,7 +71,10 @@ void result_print_text(const struct result *result)
                cpu_s * GIB / (double)result->bytes);
     else
         printf("%8s  %9s  ", "-", "-");
-    printf("%7.0f  %s\n", (double)result->rss_bytes / (1 << 20), result->key);
+    if (result->rss_bytes > 0)
+        printf("%7.0f  %s\n", (double)result->rss_bytes / (1 << 20), result->key);
+    else
+        printf("%7s  %s\n", "-", result->key);
 }
 
 struct rounds rounds_of(const struct common_choices *common)

@@ -13,7 +13,7 @@
 #include "bench/program.h"
 
 #define RESULT_KEY_BYTES 256u
-#define RESULT_ROUNDS_MAX 512u
+#define RESULT_ROUNDS_MAX CHOICES_ROUNDS_MAX
 
 /* All zeros but key and bytes at first. */
 struct result {

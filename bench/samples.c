@@ -75,7 +75,6 @@ void samples_print(struct samples *samples, int width, int decimals)
         else
             printf("  %*.*f", width, decimals, samples_us(samples, permilles[i]));
     }
-    printf("\n");
 }
 
 void samples_print_json(const struct samples *samples, const char *key)

@@ -21,8 +21,8 @@ void samples_add(struct samples *samples, uint64_t ns);
 void samples_sort(struct samples *samples);
 double samples_us(const struct samples *samples, uint32_t permille);
 
-/* Prints p50, p99 and p99.9 as columns, in microseconds, and sorts; "-" where too few lie beyond
- * it (latency.h). */
+/* Prints p50, p99 and p99.9 as columns of a line, in microseconds, and sorts; "-" where too few
+ * lie beyond it (latency.h). */
 void samples_print(struct samples *samples, int width, int decimals);
 
 /* Prints the JSON line of a result (result.h): its seconds are the medians of the batches. Before

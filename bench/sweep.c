@@ -31,7 +31,7 @@ struct sweep {
     struct common_choices common;
     const char *source, *to, *ldms, *chunks, *depths, *directs, *codecs;
     bool is_cold;
-    char place[PROGRAM_PATH_BYTES]; /* in to: what a run writes */
+    const char *place; /* in to: what a run writes */
     struct configuration *configurations;
     uint32_t count;
 };
@@ -314,8 +314,7 @@ static int check(struct sweep *sweep)
         return 2;
     }
     program_catch_interrupts();
-    (void)snprintf(sweep->place, sizeof(sweep->place), "%s/penstock-bench-XXXXXX", sweep->to);
-    bench_must(mkdtemp(sweep->place), sweep->place);
+    sweep->place = program_scratch(sweep->to, NULL);
     return -1;
 }
 
@@ -350,9 +349,7 @@ int bench_sweep(int argc, char **argv)
     const char *places[] = {sweep.to,
                             *source_path == '/' || *source_path == '.' ? source_path : NULL, NULL};
     facts_print(sweep.common.json, argv, places);
-    status = run_all(&sweep);
-    program_remove_tree(sweep.place);
-    if (status != 0)
+    if (run_all(&sweep) != 0)
         return 1;
     qsort(sweep.configurations, sweep.count, sizeof(sweep.configurations[0]), by_speed);
     (sweep.common.json ? print_json : print_text)(&sweep, find_knee(&sweep));

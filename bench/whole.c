@@ -18,9 +18,10 @@
 struct whole {
     struct common_choices common;
     const char *from; /* what is read: a source, or a directory of backups */
+    const char *path; /* of it */
     const char *to;   /* restore: where its target is made */
     bool is_cold;
-    char target[PROGRAM_PATH_BYTES];
+    const char *target;
     struct program program;
     struct result result;
 };
@@ -33,19 +34,12 @@ static uint64_t bytes_of(const char *output)
     return bytes > 0 ? bytes : line_number(summary, "file_bytes");
 }
 
-/* Of what is read: behind the kind of a source, if there is one. */
-static const char *path_of(const struct whole *whole)
-{
-    const char *colon = strchr(whole->from, ':');
-    return colon ? colon + 1 : whole->from;
-}
-
 static int run_one(struct whole *whole, bool counts)
 {
     char output[1 << 16];
     struct program_cost cost;
     if (whole->is_cold)
-        program_forget_pages(path_of(whole));
+        program_forget_pages(whole->path);
     int code = program_run(&whole->program, &cost, output, sizeof(output));
     if (code != 0)
         return code;
@@ -88,8 +82,7 @@ static void set_up(struct whole *whole, const char *command, char **more, int mo
     program_add_all(&whole->program, more, more_count);
     if (!whole->to)
         return;
-    (void)snprintf(whole->target, sizeof(whole->target), "%s/penstock-bench-XXXXXX", whole->to);
-    bench_must(mkdtemp(whole->target), whole->target);
+    whole->target = program_scratch(whole->to, NULL);
     program_add(&whole->program, "--target");
     program_add(&whole->program, whole->target);
 }
@@ -100,16 +93,13 @@ static int measure(struct whole *whole, const char *command, char **argv, char *
     const char *places[3] = {0};
     uint32_t count = 0;
     struct stat status;
-    if (whole->from && stat(path_of(whole), &status) == 0)
-        places[count++] = path_of(whole);
+    if (whole->path && stat(whole->path, &status) == 0)
+        places[count++] = whole->path;
     places[count] = whole->to;
     program_catch_interrupts();
     set_up(whole, command, more, more_count);
     facts_print(whole->common.json, argv, places);
-    int code = run(whole);
-    if (whole->to)
-        program_remove_tree(whole->target);
-    return code;
+    return run(whole);
 }
 
 static int missing(const char *name)
@@ -145,6 +135,7 @@ int bench_scan(int argc, char **argv)
         return status;
     if (!whole.from)
         return missing("--source");
+    whole.path = strchr(whole.from, ':') ? strchr(whole.from, ':') + 1 : whole.from;
     begin(&whole, "backup");
     program_add(&whole.program, "--source");
     program_add(&whole.program, whole.from);
@@ -166,6 +157,7 @@ int bench_verify(int argc, char **argv)
         return status;
     if (!whole.from)
         return missing("--from");
+    whole.path = whole.from;
     begin(&whole, "verify");
     program_add(&whole.program, "--from");
     program_add(&whole.program, whole.from);
@@ -188,6 +180,7 @@ int bench_restore(int argc, char **argv)
         return status;
     if (!whole.from || !whole.to)
         return missing(whole.from ? "--to" : "--from");
+    whole.path = whole.from;
     begin(&whole, "restore");
     program_add(&whole.program, "--from");
     program_add(&whole.program, whole.from);

@@ -42,19 +42,43 @@ jq -es 'map(select(.message_type == "choice") | .which) == ["fastest", "knee"]' 
 [ -z "$(ls "$work/to")" ] || fail 'sweep left something behind'
 expect 2 sweep-bad "$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms 1,x
 expect 2 sweep-none "$bench" sweep --to "$work/to"
+expect 2 sweep-extra "${sweep[@]}" more
+grep -q "sweep takes no 'more'" "$work/sweep-extra.err" || fail 'sweep: what was wrong'
+expect 2 sweep-many "${sweep[@]}" --repeat 513
 expect 1 sweep-fails "${sweep[@]}" --repeat 1 --penstock /bin/false
+expect 1 sweep-cold "$bench" sweep --source synthetic:rows=10 --to "$work/to" --ldms 1 --repeat 1 --cold # there is nothing to read from a disk
+[ -z "$(ls "$work/to")" ] || fail 'sweep: failed, it left something behind'
+expect 0 sweep-other "$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms 1 --chunk 1M --depth 2 --repeat 1 --json \
+    --penstock "$(dirname "$bench")/penstock"
+jq -es '.[0].penstock | test("/penstock: penstock [0-9.]+,commit: ")' "$work/sweep-other.out" >/dev/null || fail 'sweep: which program was measured'
 
 echo '-- interrupted'
-for command in sweep live; do
-    options=(--to "$work/to" --repeat 100000)
-    [ $command = live ] || options+=(--source "dir:$work/source" --ldms 1)
-    "$bench" $command "${options[@]}" >"$work/interrupted.out" 2>&1 &
-    while [ -z "$(ls "$work/to")" ]; do sleep 0.1; done
-    kill -TERM $!
-    status=0
+interrupt() { # signal, command…: as soon as it has made something
+    local status=0
+    "$bench" "${@:2}" >"$work/interrupted.out" 2>&1 &
+    while [ -z "$(ls "$work/to")" ]; do
+        kill -0 $! 2>/dev/null || fail "$2: ended before it was interrupted"
+        sleep 0.1
+    done
+    kill "-$1" $!
     wait $! || status=$?
-    [ $status = 1 ] || fail "$command: interrupted: exit $status"
-    [ -z "$(ls "$work/to")" ] || fail "$command: interrupted, it left something behind"
+    [ $status = 1 ] || fail "$2: interrupted: exit $status"
+    [ -z "$(ls "$work/to")" ] || fail "$2: interrupted, it left something behind"
+}
+interrupt TERM sweep --to "$work/to" --repeat 512 --source "dir:$work/source" --ldms 1
+interrupt TERM live --to "$work/to" --repeat 512
+interrupt HUP restore --from "$work/chosen" --to "$work/to" --repeat 512
+interrupt TERM write --dir "$work/to" --bytes-per-file 16M --repeat 512
+interrupt TERM empty-backup --dir "$work/to" --rounds 1000000
+TMPDIR=$work/to interrupt TERM forward --rounds 1000000
+"$bench" sweep --to "$work/to" --repeat 512 --source "dir:$work/source" --ldms 1 --json 2>"$work/interrupted.err" | true || :
+[ -z "$(ls "$work/to")" ] || fail 'sweep: its reader has gone, and it left something behind'
+for place in full closed; do
+    status=0
+    if [ $place = full ]; then "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 >/dev/full 2>"$work/full.err" || status=$?
+    else "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 >&- 2>"$work/full.err" || status=$?; fi
+    [ $status = 1 ] || fail "write: standard output is $place: exit $status"
+    grep -q 'standard output' "$work/full.err" || fail "write: standard output is $place, and it does not say so"
 done
 
 echo '-- compare'
@@ -69,6 +93,13 @@ expect 0 compare "$bench" compare "$work/a" "$work/a"
 sed 's/"seconds":\[[^]]*\]/"seconds":[0.1,0.1,0.1]/' "$work/sweep-json.out" >"$work/few"
 expect 0 compare "$bench" compare "$work/a" "$work/few"
 [ "$(grep -c 'too few rounds.*not resolved' "$work/compare.out")" = 8 ] || fail 'compare: too few'
+sed 's/"commit":"[^"]*"/"commit":"0000000"/' "$work/a" >"$work/other"
+expect 0 compare "$bench" compare "$work/a" "$work/other"
+grep -q '^commit: A [0-9a-f].*, B 0000000$' "$work/compare.out" || fail 'compare: it does not say what differs'
+[ "$(grep -c ': A ' "$work/compare.out")" = 1 ] || fail 'compare: it says that more differs'
+expect 0 compare "$bench" compare --json "$work/a" "$work/other"
+jq -es 'map(select(.message_type == "difference")) | length == 1 and .[0].fact == "commit" and .[0].b == "0000000"' "$work/compare.out" >/dev/null ||
+    fail 'compare: differences as JSON'
 expect 1 compare "$bench" compare "$work/a" "$work/chosen.ini"
 expect 2 compare "$bench" compare "$work/a"
 
@@ -85,7 +116,9 @@ echo '-- restore, verify'
 expect 0 restore "$bench" restore --from "$work/chosen" --to "$work/to" --repeat 2 --runtime 0.01 --json -- --ldms 1
 jq -es '.[1] | .key == "restore --ldms 1" and .rounds >= 2 and .bytes == 900000' "$work/restore.out" >/dev/null || fail 'restore: its result'
 [ -z "$(ls "$work/to")" ] || fail 'restore left something behind'
-expect 0 verify "$bench" verify --from "$work/chosen" --repeat 2 --cold --json
+mv "$work/chosen" "$work/of:all"
+expect 0 verify "$bench" verify --from "$work/of:all" --repeat 2 --cold --json
+jq -es '.[0].places[0] | test("/of:all: ")' "$work/verify.out" >/dev/null || fail 'verify: where it read'
 jq -es '.[1] | .key == "verify cold" and .rounds == 2 and .bytes > 900000' "$work/verify.out" >/dev/null || fail 'verify: its result'
 expect 1 verify "$bench" verify --from "$work/source" --repeat 1
 expect 2 verify "$bench" verify
@@ -106,7 +139,8 @@ expect 0 live "$bench" live --to "$work/to" --alone 0.2 --repeat 1 --source "dir
     --writer 'while :; do echo 12.5; echo nothing; sleep 0.01; done'
 jq -es 'map(select(.key == "live alone"))[0].latency_us | .count >= 1 and .max == 12.5' "$work/live.out" >/dev/null || fail 'live: the latencies of a command'
 expect 1 live "$bench" live --to "$work/to" --repeat 1 --source "dir:$work/source" --writer true
-rm -rf "$work"/to/penstock-bench-* # of the one that failed
+grep -q 'the writer has ended by itself' "$work/live.err" || fail 'live: why it failed'
+[ -z "$(ls "$work/to")" ] || fail 'live: failed, it left something behind'
 expect 2 live "$bench" live --to "$work/to" --writer true
 
 echo '-- signals'
@@ -115,6 +149,14 @@ jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; (.seco
     "$work/signals.out" >/dev/null || fail 'fan-out: its results'
 expect 0 signals "$bench" fan-out --rounds 20 --threads 2
 [ "$(grep -cE ' +-  +-$' "$work/signals.out")" = 8 ] || fail 'fan-out: percentiles of too few'
+expect 2 signals "$bench" fan-out --rounds 19 --threads 2 --json
+expect 0 signals "$bench" forward --rounds 20 --signals 2000 --fetches 2 --over shm,udp --json
+jq -es '(.[0].message_type == "environment") and (map(select(.message_type == "result")) | length == 8 and all(.[]; .key | startswith("forward 1 ")) and
+    (map(.rounds) == [20, 20, 20, 2, 20, 20, 20, 2]) and (.[1].latency_us | .count == 20 and .p99 == null))' "$work/signals.out" >/dev/null ||
+    fail 'forward: its results'
+expect 0 signals "$bench" forward --rounds 20 --signals 2000 --over shm
+grep -qE '^shm .* +- +- .* +- +- +[0-9.]+$' "$work/signals.out" || fail 'forward: percentiles of too few'
+expect 2 signals "$bench" forward --over shm more
 expect 0 signals "$bench" empty-backup --rounds 20 --json
 jq -es 'map(select(.message_type == "result") | .key) | contains(["empty-backup shm backup, within the node"])' "$work/signals.out" >/dev/null ||
     fail 'empty-backup: its results'
