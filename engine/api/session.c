@@ -163,12 +163,16 @@ static int read_base(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
     struct pst_base_policy *policy = &session->options.node.base;
-    *policy = (struct pst_base_policy){
-        .id = job->base, .full_every = job->full_every, .rehash = job->rehash};
+    *policy = (struct pst_base_policy){.id = job->base,
+                                       .full_every = job->full_every,
+                                       .rehash = job->rehash,
+                                       .trust_after_ns = job->trust_after_ns};
     if (job->base && strcmp(job->base, "none") != 0)
         policy->mode = strcmp(job->base, "auto") == 0 ? PST_BASE_AUTO : PST_BASE_ID;
     if (job->full_every > 0 && policy->mode != PST_BASE_AUTO)
         return fail(session, -EINVAL, "full-every counts with base auto alone");
+    if (job->trust_after_ns > 0 && job->trust_after_ns < PST_TRUST_AFTER_NS_MIN)
+        return fail(session, -EINVAL, "trust-after: give 2s or more");
     if (job->rehash && policy->mode == PST_BASE_NONE)
         return fail(session, -EINVAL, "rehash: without a base all files are read anyway");
     return 0;

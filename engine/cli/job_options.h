@@ -56,6 +56,15 @@
         {.name = "rehash",                                                                         \
          .kind = CLI_OPTION_SWITCH,                                                                \
          .help = "with --base: read all files, whatever their size and times are"},                \
+        {.name = "trust-after",                                                                    \
+         .kind = CLI_OPTION_DURATION,                                                              \
+         .argument = "TIME",                                                                       \
+         .fallback = "0s",                                                                         \
+         .max = PST_TRUST_AFTER_NS_MAX,                                                            \
+         .help = "with --base: read what had changed less than TIME before that began, for it "    \
+                 "may have changed since, and its times not; 2s will do where no program writes "  \
+                 "to files through a mapping. 0s: twice as long as the kernel may take to write "  \
+                 "back what is changed so, 70s if it is not set otherwise"},                       \
         CLI_PACE_OPTIONS, CLI_SEAL_OPTIONS,                                                        \
         {.name = "freeze-wait",                                                                    \
          .kind = CLI_OPTION_DURATION,                                                              \
@@ -215,6 +224,7 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->base = cli_argument_text(arguments, "base");
     job->full_every = (uint32_t)cli_argument_number(arguments, "full-every");
     job->rehash = cli_argument_switch(arguments, "rehash");
+    job->trust_after_ns = cli_argument_number(arguments, "trust-after");
     job->pace = cli_argument_text(arguments, "pace");
     job->min_rate = cli_argument_number(arguments, "min-rate");
     job->freeze_wait_ns = cli_argument_number(arguments, "freeze-wait");

@@ -11,6 +11,7 @@
 #include "engine/base/log.h"
 #include "engine/repository/backup_keys.h"
 #include "engine/repository/backup_origins.h"
+#include "engine/repository/base_age.h"
 #include "engine/repository/series.h"
 
 /* ---- which one ---- */
@@ -152,7 +153,7 @@ static int read_layer(struct pst_base *base, struct pst_base_layer *layer, char 
         return error;
     }
     error = base_load(base, message);
-    if (!error && base->files.count == files && base->runs.count == runs) {
+    if (!error && base->files.count == files && base->runs.count == runs && base->young == 0) {
         snprintf(message, PST_MESSAGE_BYTES, "nothing of it can be referred to");
         error = -ENOENT;
     }
@@ -175,8 +176,12 @@ static int take(struct pst_base *base, const struct pst_backup *backup, uint32_t
 
 static void log_taken(const struct pst_base *base)
 {
-    pst_log(PST_LOG_INFO, "backup %u is the base: %zu of its files can be referred to",
-            base->layers[0].backup->number, base->files.count);
+    char young[96] = "";
+    if (base->young > 0 && !base->rehash)
+        snprintf(young, sizeof(young), "; %zu had changed shortly before it, and are read",
+                 base->young);
+    pst_log(PST_LOG_INFO, "backup %u is the base: %zu of its files can be referred to%s",
+            base->layers[0].backup->number, base->files.count, young);
 }
 
 /* The newest that will do of those that are near, as what is shut may be, or of the others.
@@ -320,6 +325,8 @@ int base_open(const struct pst_base_seeker *seeker, struct pst_base **base)
     if (!made)
         return -ENOMEM;
     made->rehash = seeker->policy->rehash;
+    made->trust_after_ns = seeker->policy->trust_after_ns ? seeker->policy->trust_after_ns
+                                                          : base_trust_after_ns(BASE_AGE_SYSCTLS);
     int error =
         pst_backup_list_read_with(&seeker->directory, 1, seeker->keyring, &made->list, message);
     bool is_auto = seeker->policy->mode == PST_BASE_AUTO;

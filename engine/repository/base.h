@@ -29,6 +29,8 @@ struct pst_base_policy {
     const char *id;      /* ID: a number, or the beginning of a uid */
     uint32_t full_every; /* AUTO: of so many backups one has no base; 0: there is no limit */
     bool rehash;         /* all files are read */
+    /* So long a file was as it is when its base began, or it is read; 0: base_trust_after_ns. */
+    uint64_t trust_after_ns;
 };
 
 /* Whose base it is to be. */
@@ -64,6 +66,8 @@ struct pst_base {
     struct pst_base_layer layers[PST_BASE_LAYERS_MAX];
     bool is_held;
     bool rehash;
+    uint64_t trust_after_ns;
+    size_t young; /* files of the last layer that were not as they are for so long */
     struct pst_manifest_base named;
     uint32_t origins_count;
     struct pst_origin origins[PST_ORIGINS_MAX];

@@ -10,9 +10,6 @@
 #include "engine/repository/base.h"
 #include "engine/repository/part_map.h"
 
-/* A file whose ctime is later, before the base began, may have changed once more in the same tick
- * of its file system's clock. */
-#define TICK_NS UINT64_C(2000000000)
 #define NS_PER_S UINT64_C(1000000000)
 #define LAYER_SHIFT 56
 
@@ -43,10 +40,11 @@ typedef int chunk_taker(struct load *load, const void *chunk);
 
 /* ---- what chunks say ---- */
 
+/* A file may have changed after it was read, with the times that it had: base_age.h. */
 static bool is_old_enough(const struct load *load, const struct pst_object_identity *identity)
 {
-    uint64_t latest_ns = load->started_unix_ns - TICK_NS;
-    if (load->started_unix_ns < TICK_NS || identity->ctime_sec < 0 ||
+    uint64_t latest_ns = load->started_unix_ns - load->base->trust_after_ns;
+    if (load->started_unix_ns < load->base->trust_after_ns || identity->ctime_sec < 0 ||
         (uint64_t)identity->ctime_sec > INT64_MAX / NS_PER_S - 1)
         return false;
     return (uint64_t)identity->ctime_sec * NS_PER_S + identity->ctime_nsec <= latest_ns;
@@ -73,10 +71,12 @@ static int take_file(struct load *load, const struct pst_object *object)
     const char *source = load->sources[pst_object_source(object->id)];
     if (object->type != PST_OBJECT_FILE || object->size == 0 || !source)
         return 0;
-    bool is_known = pst_object_identity(object, &identity) && object->flags == 0 &&
-                    is_old_enough(load, &identity);
+    bool is_known =
+        pst_object_identity(object, &identity) && object->flags == 0 && may_be_whole(load, object);
+    bool is_young = is_known && !is_old_enough(load, &identity);
     const struct pst_digest key = base_files_key(files, source, object, &identity);
-    return base_files_add(files, &key, object, is_known && may_be_whole(load, object));
+    load->base->young += is_young;
+    return base_files_add(files, &key, object, is_known && !is_young);
 }
 
 static int take_catalogue(struct load *load, const void *chunk)
@@ -335,6 +335,7 @@ static int begin(struct load *load, struct pst_base_layer *layer)
     for (uint32_t i = 0; i < manifest->sources_count; i++)
         load->sources[manifest->sources[i].instance] = manifest->sources[i].name;
     load->started_unix_ns = manifest->common.started_unix_ns;
+    base->young = 0;
     load->files.seed = load->runs.seed = base->files.seed;
     layer->own = 0;
     while (layer->own < base->origins_count &&

@@ -9,32 +9,32 @@ seal=()
 
 # What is younger than 2 s when a backup begins is read again in the next one.
 make_source() {
-    mkdir -p "$work/src/d"
+    mkdir -p "$disk/src/d"
     local i
-    for i in 1 2 3 4 5 6 7 8; do head -c $((i * 3000)) /dev/urandom >"$work/src/d/f$i"; done
-    head -c 3000000 /dev/urandom >"$work/src/large"
-    truncate -s 3M "$work/src/sparse"
-    echo data | dd of="$work/src/sparse" bs=1 seek=2000000 conv=notrunc status=none
-    ln "$work/src/d/f1" "$work/src/linked"
+    for i in 1 2 3 4 5 6 7 8; do head -c $((i * 3000)) /dev/urandom >"$disk/src/d/f$i"; done
+    head -c 3000000 /dev/urandom >"$disk/src/large"
+    truncate -s 3M "$disk/src/sparse"
+    echo data | dd of="$disk/src/sparse" bs=1 seek=2000000 conv=notrunc status=none
+    ln "$disk/src/d/f1" "$disk/src/linked"
     sleep 2.1
 }
 
 backup() { # OPTION…: and what the source is now, as $work/was-NUMBER
-    expect_exit 0 "$penstock" backup --source "dir:$work/src" --to "$work/to" --base auto --ldms 2 --chunk "${chunk:-64K}" "${seal[@]}" --json "$@"
-    cp -a "$work/src" "$work/was-$(jq -r 'select(.message_type == "summary") | .number' "$work/out")"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/src" --to "$work/to" --base auto --ldms 2 --chunk "${chunk:-64K}" "${seal[@]}" --json "$@"
+    cp -a "$disk/src" "$work/was-$(jq -r 'select(.message_type == "summary") | .number' "$work/out")"
 }
 
 make_backups() { # 1 is full, 2 has its bytes in 1, 3 in both
     make_source
     backup
-    echo new >"$work/src/new"
-    echo changed >>"$work/src/d/f2"
-    head -c 40000 /dev/urandom >"$work/src/second"
+    echo new >"$disk/src/new"
+    echo changed >>"$disk/src/d/f2"
+    head -c 40000 /dev/urandom >"$disk/src/second"
     sleep 2.1
     backup
-    rm "$work/src/d/f3"
-    mv "$work/src/d/f4" "$work/src/d/renamed"
-    echo changed >>"$work/src/d/f5"
+    rm "$disk/src/d/f3"
+    mv "$disk/src/d/f4" "$disk/src/d/renamed"
+    echo changed >>"$disk/src/d/f5"
     backup --single-threaded
 }
 
@@ -127,7 +127,7 @@ pruned() {
 
 # Prune sees what holds what without a key.
 sealed() {
-    rm -rf "$work/src" "$work/to" "$work"/was-*
+    rm -rf "$disk/src" "$work/to" "$work"/was-*
     expect_exit 0 "$penstock" keygen "$work/key"
     seal=(--key-file "$work/key")
     keys=("${seal[@]}")
@@ -141,12 +141,12 @@ sealed() {
 # Many files that compress, in chunks of 256K, and then of 64K: what was decoded into is used for both.
 of_other_chunks() {
     local i
-    rm -rf "$work/src" "$work/to" "$work"/was-*
-    mkdir -p "$work/src"
-    for i in {1..1000}; do seq "$i" $((i + 900)) >"$work/src/f$i"; done
+    rm -rf "$disk/src" "$work/to" "$work"/was-*
+    mkdir -p "$disk/src"
+    for i in {1..1000}; do seq "$i" $((i + 900)) >"$disk/src/f$i"; done
     sleep 2.1
     chunk=256K backup --compress zstd
-    for i in {1..500}; do seq "$i" $((i + 900)) >"$work/src/new$i"; done
+    for i in {1..500}; do seq "$i" $((i + 900)) >"$disk/src/new$i"; done
     backup --compress zstd
     [ "$("$penstock" show --from "$work/to" "${keys[@]}" --json 2 | jq '.shared_bytes > 3000000')" = true ] ||
         fail 'the second backup does not refer to the first'

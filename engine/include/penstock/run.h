@@ -158,9 +158,16 @@ struct pst_backup_job {
     const char *freeze_command;
     const char *thaw_command;
     const char *thaw_at;
+    /* With a base: a file that had changed less than so long before that began is read, for it may
+     * have changed since, and its times not. PST_TRUST_AFTER_NS_MIN or more; 0: twice as long as
+     * this host's kernel may take to write back what is changed through a mapping. */
+    uint64_t trust_after_ns;
 };
 
 #define PST_FULL_EVERY_MAX 1000u
+/* A file can change twice in one tick of the clock of its file system. */
+#define PST_TRUST_AFTER_NS_MIN UINT64_C(2000000000)
+#define PST_TRUST_AFTER_NS_MAX UINT64_C(86400000000000)
 #define PST_COMPRESS_DEFAULT "auto"
 #define PST_STALL_WARNING_NS_DEFAULT UINT64_C(5000000000)
 #define PST_STALL_LIMIT_NS_DEFAULT UINT64_C(60000000000)

@@ -45,6 +45,7 @@ struct listing_job {
     struct pst_packer packer;
     struct tree tree;
     dev_t device; /* of the root */
+    struct identity_system system;
     struct excludes excludes;
     char tag_path[PST_PATH_BYTES_MAX];
     char link[PST_PATH_BYTES_MAX]; /* target of the current symlink */
@@ -82,12 +83,6 @@ static struct pst_object describe(const struct listing_job *job, const struct fo
         .uid = status->st_uid,
         .gid = status->st_gid,
     };
-}
-
-/* What is in a snapshot is known again as what it is a snapshot of. */
-static dev_t known_device(const struct listing_job *job, const struct stat *status)
-{
-    return status->st_dev == job->device ? job->dir->place.device : status->st_dev;
 }
 
 /* 0, or what ends the listing. */
@@ -207,9 +202,12 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
         .names = names,
     };
     int error = read_attributes(job, found, &object);
-    bool is_known = !error && object.size &&
-                    identity_find(job->packer.sink, known_device(job, status), status, &object,
-                                  &job->attributes, &file);
+    /* What is in a snapshot is known again as what it is a snapshot of. */
+    dev_t device = status->st_dev == job->device ? job->dir->place.device : status->st_dev;
+    bool is_known =
+        !error && object.size &&
+        identity_is_sure(&job->system, found->directory, found->name, status) &&
+        identity_find(job->packer.sink, device, status, &object, &job->attributes, &file);
     if (is_known && job->untold)
         error = report_lost(job, found, job->untold); /* nobody reads it */
     if (!error && object.size && !is_known)
@@ -576,6 +574,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->listing = listing;
     job->counter = 0;
     job->tree.depth = 0;
+    job->system.is_known = false;
     job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();
     job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};

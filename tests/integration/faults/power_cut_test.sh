@@ -11,7 +11,7 @@ RANDOM=${3:-1}
 
 export PENSTOCK_FAULTS=$memory/faults
 mkdir "$PENSTOCK_FAULTS"
-tree=$memory/tree
+tree=$disk/tree
 to=$memory/to
 block=4096
 backup=("$penstock" backup --to "$to" --ldms 2 --chunk 64K --base auto --source "data=dir:$tree")

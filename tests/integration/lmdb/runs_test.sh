@@ -13,7 +13,7 @@ for tool in mdb_stat jq; do
 done
 
 backup() { # OPTION…: of both sources
-    expect_exit 0 "$penstock" backup --source "files=dir:$work/src" --source "db=lmdb:$work/env" --to "$work/to" \
+    expect_exit 0 "$penstock" backup --source "files=dir:$disk/src" --source "db=lmdb:$work/env" --to "$work/to" \
         --base auto --chunk 64K --json "$@"
 }
 
@@ -26,12 +26,12 @@ expect_same() { # NUMBER OPTION…
 }
 
 keep() { # NUMBER: what the sources are now
-    cp "$work/src/large" "$work/was-$1"
+    cp "$disk/src/large" "$work/was-$1"
     "$writer" check "$work/env" >"$work/history-$1"
 }
 
 change() { # OFFSET: a byte of the file, and some rows
-    printf X | dd of="$work/src/large" bs=1 seek="$1" conv=notrunc status=none
+    printf X | dd of="$disk/src/large" bs=1 seek="$1" conv=notrunc status=none
     "$writer" run "$work/env" 3 nosync
 }
 
@@ -40,9 +40,9 @@ own_bytes() { # NUMBER OPTION…
 }
 
 generations() { # OPTION…
-    mkdir "$work/src" "$work/env"
-    head -c 6000007 /dev/urandom >"$work/src/large"
-    head -c 5000 /dev/urandom >"$work/src/small"
+    mkdir "$disk/src" "$work/env"
+    head -c 6000007 /dev/urandom >"$disk/src/large"
+    head -c 5000 /dev/urandom >"$disk/src/small"
     "$writer" init "$work/env" nosync
     "$writer" run "$work/env" 4000 nosync
     local full
@@ -52,11 +52,11 @@ generations() { # OPTION…
     backup "$@" --ldms 2
     [ "$(own_bytes 1 "${keys[@]}")" -ge $((6005007 + full)) ] || fail 'the first one is not full'
     change 3000000
-    head -c 100000 /dev/urandom >>"$work/src/large"
+    head -c 100000 /dev/urandom >>"$disk/src/large"
     keep 2
     backup "$@" --ldms 3
     change 70000
-    truncate -s 5900000 "$work/src/large"
+    truncate -s 5900000 "$disk/src/large"
     keep 3
     backup "$@" --single-threaded
     local number
@@ -100,11 +100,11 @@ unchanged() {
 # Whatever is read of a file that is being written, and compared, is what is stored or referred to.
 changing() {
     (while :; do
-        dd if=/dev/urandom of="$work/src/large" bs=4096 count=1 seek=$((RANDOM % 1400)) conv=notrunc status=none
+        dd if=/dev/urandom of="$disk/src/large" bs=4096 count=1 seek=$((RANDOM % 1400)) conv=notrunc status=none
     done) &
     local changer=$! number
     for number in 6 7 8; do
-        expect_exit '0 3' "$penstock" backup --source "files=dir:$work/src" --source "db=lmdb:$work/env" --to "$work/to" \
+        expect_exit '0 3' "$penstock" backup --source "files=dir:$disk/src" --source "db=lmdb:$work/env" --to "$work/to" \
             --base auto --chunk 64K
         expect_exit 0 "$penstock" verify --from "$work/to" "$number"
     done
@@ -119,9 +119,9 @@ generations
 damaged
 unchanged
 changing
-rm -rf "$work/src" "$work/env" "$work/to"
+rm -rf "$disk/src" "$work/env" "$work/to"
 generations --compress zstd
-rm -rf "$work/src" "$work/env" "$work/to"
+rm -rf "$disk/src" "$work/env" "$work/to"
 expect_exit 0 "$penstock" keygen "$work/key"
 keys=(--key-file "$work/key")
 generations "${keys[@]}" --compress lz4

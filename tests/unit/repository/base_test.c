@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/repository/base.h"
+#include "engine/repository/base_age.h"
 #include "engine/repository/prune.h"
 #include "tests/suite.h"
 #include "tests/support/make_backup.h"
@@ -173,10 +174,12 @@ static void make(uint32_t number)
 }
 
 static struct pst_node_manifest wanted;
+static uint64_t trust_after_ns;
 
 static int look(enum pst_base_mode mode, const char *id, uint64_t now_ns)
 {
-    const struct pst_base_policy policy = {.mode = mode, .id = id};
+    const struct pst_base_policy policy = {
+        .mode = mode, .id = id, .trust_after_ns = trust_after_ns};
     wanted.node = 1;
     wanted.host = wanted.host ? wanted.host : "h";
     wanted.sources_count = 1;
@@ -192,6 +195,7 @@ static void begin(void)
 {
     place = make_place();
     memset(&wanted, 0, sizeof(wanted));
+    trust_after_ns = 2 * SECOND;
     make(1);
 }
 
@@ -237,6 +241,66 @@ static void files_that_may_have_changed_are_not_known(void)
     CU_ASSERT_EQUAL(origins[0].bytes, 200);
     CU_ASSERT_EQUAL(origins[0].objects, 2);
     end();
+}
+
+/* A base of which each file may have changed since is one: what it has of large ones is compared.
+ */
+static void a_file_is_known_when_it_is_old_enough(void)
+{
+    uint64_t at;
+    begin();
+    trust_after_ns = 3 * SECOND;
+    CU_ASSERT_EQUAL_FATAL(look(PST_BASE_AUTO, NULL, STARTED), 0);
+    CU_ASSERT_TRUE(knows(0, &at));
+    CU_ASSERT_FALSE(knows(1, &at));
+    CU_ASSERT_EQUAL(base->young, 2);
+    const uint64_t longer_ns[] = {3 * SECOND + 1, STARTED + 1, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(longer_ns) / sizeof(longer_ns[0]); i++) {
+        trust_after_ns = longer_ns[i];
+        CU_ASSERT_EQUAL(look(PST_BASE_ID, "1", STARTED), 0);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(base);
+        CU_ASSERT_EQUAL(base->young, 3);
+        CU_ASSERT_FALSE(knows(0, &at));
+    }
+    trust_after_ns = 0;
+    CU_ASSERT_EQUAL_FATAL(look(PST_BASE_AUTO, NULL, STARTED), 0);
+    CU_ASSERT_EQUAL(base->trust_after_ns, base_trust_after_ns(BASE_AGE_SYSCTLS));
+    end();
+}
+
+static void set_sysctl(const char *name, const char *text)
+{
+    char path[sizeof(place.path) + 32];
+    snprintf(path, sizeof(path), "%s/%s", place.path, name);
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_TRUE(fputs(text, file) >= 0);
+    fclose(file);
+}
+
+static void the_kernel_says_how_long_a_page_stays_dirty(void)
+{
+    static const struct {
+        const char *expires, *interval;
+        uint64_t ns;
+    } rows[] = {
+        {"3000\n", "500\n", 70 * SECOND},
+        {"100\n", "1\n", 2 * SECOND + SECOND / 50},
+        {"60000\n", "1500\n", 1230 * SECOND},
+        {"1\n", "1\n", 2 * SECOND},
+        {"0\n", "500\n", 10 * SECOND},
+        {"3000\n", "0\n", UINT64_MAX},
+        {"", "?", 70 * SECOND},
+        {"4294967295\n", "1\n", UINT64_C(85899345920000000)},
+    };
+    place = make_place();
+    CU_ASSERT_EQUAL(base_trust_after_ns(place.path), 70 * SECOND);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        set_sysctl("dirty_expire_centisecs", rows[i].expires);
+        set_sysctl("dirty_writeback_centisecs", rows[i].interval);
+        CU_ASSERT_EQUAL(base_trust_after_ns(place.path), rows[i].ns);
+    }
+    remove_place(&place);
 }
 
 /* The clock was set back: what a ctime says of before and after is worth nothing. */
@@ -376,6 +440,9 @@ int main(void)
         {"only what is whole is referred to", only_what_is_whole_is_referred_to},
         {"everything counts", everything_counts},
         {"files that may have changed are not known", files_that_may_have_changed_are_not_known},
+        {"a file is known when it is old enough", a_file_is_known_when_it_is_old_enough},
+        {"the kernel says how long a page stays dirty",
+         the_kernel_says_how_long_a_page_stays_dirty},
         {"a backup of the future is no base", a_backup_of_the_future_is_no_base},
         {"others are no bases", others_are_no_bases},
         {"prune leaves a base alone", prune_leaves_a_base_alone},

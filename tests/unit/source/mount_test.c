@@ -1,9 +1,11 @@
 /* The source dir and mount points, in a mount namespace of the test's own. */
 #include <errno.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "engine/source/registry/registry.h"
@@ -70,6 +72,69 @@ static void kernel_file_systems_are_not(void)
     ASSERT_OK(umount("kernel"));
 }
 
+static bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *object,
+                            const struct pst_object_identity *identity, uint64_t *place,
+                            uint64_t *data_bytes)
+{
+    (void)sink;
+    (void)identity;
+    *place = 1;
+    *data_bytes = object->size;
+    return true;
+}
+
+static bool is_in_base(const struct collected *all, const char *path)
+{
+    struct pst_object object;
+    bool is_known = false;
+    CU_ASSERT_TRUE_FATAL(find_object(all, path, &object));
+    for (uint64_t i = 0; i < all->count; i++)
+        for (uint32_t j = 0; j < all->fragments[i]->files_count; j++)
+            if (all->fragments[i]->files[j].object == object.id)
+                is_known |= (all->fragments[i]->files[j].flags & PST_FRAGMENT_FILE_IN_BASE) != 0;
+    return is_known;
+}
+
+static bool is_on_tmpfs(const char *path)
+{
+    struct statfs system;
+    CU_ASSERT_EQUAL_FATAL(statfs(path, &system), 0);
+    return system.f_type == TMPFS_MAGIC;
+}
+
+/* Nothing is written back there, and so a change through a mapping never shows in the file's
+ * times. */
+static void files_in_memory_are_always_read(void)
+{
+    struct collected collected;
+    ASSERT_OK(mount("tmpfs", "other", "tmpfs", 0, NULL));
+    write_file("bound/file", "x", 1);
+    write_file("other/file", "x", 1);
+    write_file("other/more", "x", 1);
+    write_file("outside/alone", "x", 1);
+    write_file("outside/file", "x", 1);
+    ASSERT_OK(mount("other/more", "outside/alone", NULL, MS_BIND, NULL));
+    struct pst_source *source = open_source("dir:.");
+    pst_sources_filter(&source, 1, &crossing);
+    collected_init(&collected);
+    collected.sink.find_in_base = find_everything;
+    ASSERT_OK(pst_source_prepare(source) || pst_source_freeze(source, UINT64_MAX) ||
+              pst_source_snapshot(source, 1) || pst_source_thaw(source) ||
+              pst_source_list(source, &collected.sink, &collected.listing));
+    CU_ASSERT_FALSE(is_in_base(&collected, "other/file"));
+    CU_ASSERT_FALSE(is_in_base(&collected, "other/more"));
+    CU_ASSERT_FALSE(is_in_base(&collected, "outside/alone"));
+    CU_ASSERT_EQUAL(is_in_base(&collected, "bound/file"), !is_on_tmpfs("bound"));
+    CU_ASSERT_EQUAL(is_in_base(&collected, "outside/file"), !is_on_tmpfs("outside"));
+    pst_source_close(source);
+    collected_free(&collected);
+    ASSERT_OK(umount("outside/alone"));
+    ASSERT_OK(umount("other"));
+    ASSERT_OK(unlink("bound/file"));
+    ASSERT_OK(unlink("outside/alone"));
+    ASSERT_OK(unlink("outside/file"));
+}
+
 /* Mounted over the source after it was opened; between backups nothing keeps it from being
  * unmounted. */
 static void a_mount_over_the_source_is_what_counts(void)
@@ -124,6 +189,7 @@ static void contains_sees_through_bind_mounts(void)
 static CU_TestInfo tests[] = {
     {"other file systems are left out", other_file_systems_are_left_out},
     {"the kernel's file systems are not", kernel_file_systems_are_not},
+    {"files in memory are always read", files_in_memory_are_always_read},
     {"a mount over the source is what counts", a_mount_over_the_source_is_what_counts},
     {"the kernel's file systems are refused as roots",
      the_kernels_file_systems_are_refused_as_roots},
