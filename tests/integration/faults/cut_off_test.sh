@@ -189,7 +189,8 @@ done
 
 # At any moment.
 for round in 1 2 3 4 5 6; do
-    timeout -s KILL "0.$((RANDOM % 9 + 1))" "${backup[@]}" "${sources[@]}" >/dev/null 2>&1 </dev/null || true
+    # --foreground: it waits for what it has killed, which has the lock until it is gone.
+    timeout --foreground -s KILL "0.$((RANDOM % 9 + 1))" "${backup[@]}" "${sources[@]}" >/dev/null 2>&1 </dev/null || true
     [ $((round % 3)) -gt 0 ] || { back_up && expect_whole; }
 done
 rm -rf "$to"
