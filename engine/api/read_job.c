@@ -81,7 +81,9 @@ static int open_backup(struct job_reader *reader, const struct request *request,
     }
     for (uint32_t i = 0; i < more; i++)
         directories[i + 1] = request->more_directories[i];
-    int error = request->keyring ? 0 : pst_keyring_read(request->keys, &reader->keyring, message);
+    int error = request->keyring ? 0
+                                 : pst_keyring_read(request->keys, request->run->cancel_fd,
+                                                    &reader->keyring, message);
     if (error)
         return error;
     error = pst_reading_open(directories, more + 1,

@@ -142,7 +142,8 @@ static int check_job(struct pst_session *session)
 static int read_keys(struct pst_session *session)
 {
     char ids[PST_KEYRING_MAX * (PST_KEY_ID_TEXT_BYTES + 16)] = "", id[PST_KEY_ID_TEXT_BYTES];
-    int error = pst_keyring_read(session->job.keys, &session->keyring, session->message);
+    int error = pst_keyring_read(session->job.keys, session->job.run.cancel_fd, &session->keyring,
+                                 session->message);
     if (!error && session->keyring)
         error = pst_keyring_prepare(session->keyring, session->message);
     if (error || !session->keyring)

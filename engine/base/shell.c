@@ -60,6 +60,14 @@ static char **join_environment(const char *const *more)
     return joined;
 }
 
+static bool has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
 /* As a program of its own would be started: penstock's masks and handlers are none of its. */
 static int spawn(const struct pst_shell *shell, char **environment, int output_fd, pid_t *child)
 {
@@ -74,14 +82,16 @@ static int spawn(const struct pst_shell *shell, char **environment, int output_f
         sigdelset(&all, ends[i]);
     posix_spawn_file_actions_init(&files);
     posix_spawnattr_init(&attributes);
-    int error = -posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    int error = shell->asks ? 0
+                            : -posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null",
+                                                                O_RDONLY, 0);
     if (!error)
         error = -posix_spawn_file_actions_adddup2(&files, output_fd, STDOUT_FILENO);
     posix_spawnattr_setpgroup(&attributes, 0);
     posix_spawnattr_setsigdefault(&attributes, &all);
     posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
-                                              POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attributes, (shell->shares_group ? 0 : POSIX_SPAWN_SETPGROUP) |
+                                              POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
     if (!error)
         error = -posix_spawn(child, "/bin/sh", &files, &attributes, arguments, environment);
     posix_spawnattr_destroy(&attributes);
@@ -169,6 +179,28 @@ static pid_t end_group(pid_t group)
     return gone ? 0 : group;
 }
 
+static bool ends_within(pid_t child, uint64_t limit_ns)
+{
+    const struct timespec look = {.tv_nsec = LOOK_NS};
+    uint64_t until_ns = pst_monotonic_ns() + limit_ns;
+    while (waitpid(child, NULL, WNOHANG) == 0) {
+        if (pst_monotonic_ns() >= until_ns)
+            return false;
+        nanosleep(&look, NULL);
+    }
+    return true;
+}
+
+/* Of a group that is the caller's own. Returns likewise. */
+static pid_t end_alone(pid_t child)
+{
+    kill(child, SIGTERM);
+    if (ends_within(child, LAST_NS))
+        return 0;
+    kill(child, SIGKILL);
+    return ends_within(child, END_NS) ? 0 : child;
+}
+
 /* Of whoever has ended, so that its group stays its own until it is waited for. */
 static void reap(pid_t child)
 {
@@ -183,7 +215,7 @@ static int see_through(struct pst_shell *shell, pid_t child, int output_fd, sigi
     if (fd >= 0)
         close(fd);
     if (error) {
-        shell->left = end_group(child);
+        shell->left = shell->shares_group ? end_alone(child) : end_group(child);
         return error;
     }
     while (waitid(P_PID, (id_t)child, ended, WEXITED | WNOWAIT) < 0 && errno == EINTR)
@@ -202,6 +234,7 @@ static int run(struct pst_shell *shell, siginfo_t *ended)
 {
     int pipes[2] = {-1, -1};
     pid_t child;
+    shell->shares_group = shell->asks && has_terminal();
     char **joined = join_environment(shell->environment);
     int error = joined ? 0 : -ENOMEM;
     if (!error && shell->output && pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)

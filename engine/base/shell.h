@@ -28,6 +28,11 @@ struct pst_shell {
     /* Ignores what ends other programs (SIGHUP, SIGINT, SIGQUIT, SIGTERM), if the caller does: to
      * be ended, it must be killed. */
     bool stays;
+    /* It may ask whoever runs this: its standard input is the caller's, and where there is a
+     * terminal it stays in the caller's process group, so that the keys that end or stop programs
+     * reach both. It is then killed without what it has started. */
+    bool asks;
+    bool shares_group; /* its own */
     /* Where the command has ended by itself, group is its own, until pst_shell_end_group. */
     bool keeps_group;
     pid_t group;

@@ -58,15 +58,20 @@ enum cli_exit cli_backups_read(const struct cli_arguments *arguments,
     return CLI_EXIT_DONE;
 }
 
+enum cli_exit cli_backups_keys_fail(const struct cli_arguments *arguments, int error,
+                                    const char *message)
+{
+    if (error == -ECANCELED)
+        return cli_fail(arguments, CLI_EXIT_INTERRUPTED, "interrupted; %s", message);
+    return cli_fail(arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s", message);
+}
+
 enum cli_exit cli_backups_keys(const struct cli_arguments *arguments, struct pst_keyring **keyring)
 {
     struct cli_keys given;
     char message[PST_MESSAGE_BYTES];
-    int error = pst_keyring_read(cli_keys_read(arguments, false, &given), keyring, message);
-    if (error)
-        return cli_fail(arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
-                        message);
-    return CLI_EXIT_DONE;
+    int error = pst_keyring_read(cli_keys_read(arguments, false, &given), -1, keyring, message);
+    return error ? cli_backups_keys_fail(arguments, error, message) : CLI_EXIT_DONE;
 }
 
 const struct pst_backup *cli_backups_next_sealed(const struct cli_arguments *arguments,

@@ -24,6 +24,10 @@ PST_MUST_USE enum cli_exit cli_backups_read(const struct cli_arguments *argument
                                             const struct pst_keyring *keyring,
                                             struct pst_backup_list *list);
 
+/* Ends a command whose keys could not be read. */
+enum cli_exit cli_backups_keys_fail(const struct cli_arguments *arguments, int error,
+                                    const char *message);
+
 /* Reads --key-file of a command that reads backups: *keyring is released by the caller. Likewise.
  */
 PST_MUST_USE enum cli_exit cli_backups_keys(const struct cli_arguments *arguments,

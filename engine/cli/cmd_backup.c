@@ -414,6 +414,8 @@ static enum cli_exit prepare(struct run *run)
     run->job.run.on_status = on_status;
     run->job.run.context = run;
     error = pst_session_open(&run->job, &run->session, run->message);
+    if (error == -ECANCELED)
+        return cli_fail(run->arguments, CLI_EXIT_INTERRUPTED, "interrupted; %s", run->message);
     if (error)
         return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
                         run->message);

@@ -231,13 +231,10 @@ static enum cli_exit read_added(struct run *run)
     given.keys.passphrase_file = cli_argument_text(run->arguments, "new-passphrase-file");
     given.keys.passphrase_asks =
         cli_argument_switch(run->arguments, "new-passphrase-prompt") ? 2 : 0;
-    int error = pst_keyring_read(&given.keys, &run->added, message);
+    int error = pst_keyring_read(&given.keys, -1, &run->added, message);
     if (!error && run->added)
         error = pst_keyring_prepare(run->added, message);
-    if (error)
-        return cli_fail(run->arguments, error == -EINVAL ? CLI_EXIT_USAGE : CLI_EXIT_FAILED, "%s",
-                        message);
-    return CLI_EXIT_DONE;
+    return error ? cli_backups_keys_fail(run->arguments, error, message) : CLI_EXIT_DONE;
 }
 
 static enum cli_exit read_options(struct run *run)

@@ -22,7 +22,7 @@ static int read_id(const char *path, char *id, char *message)
     pst_keys_init(&keys);
     keys.files = &path;
     keys.files_count = 1;
-    int error = pst_keyring_read(&keys, &keyring, message);
+    int error = pst_keyring_read(&keys, -1, &keyring, message);
     if (error)
         return error;
     pst_key_id_text(keyring->keys[0].id, id);

@@ -266,6 +266,8 @@ static enum cli_exit fail_to_open(const struct run *run, int error, const char *
         code = CLI_EXIT_USAGE;
     else if (error == -EADDRINUSE)
         code = CLI_EXIT_BUSY;
+    else if (error == -ECANCELED)
+        code = CLI_EXIT_INTERRUPTED;
     return cli_fail(run->arguments, code, "%s", message);
 }
 

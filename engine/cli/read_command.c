@@ -36,6 +36,7 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     run->ldms = (uint32_t)cli_argument_number(arguments, "ldms");
     run->ldm_cpus = cli_argument_text(arguments, "ldm-cpus");
     run->hub_cpu = cli_argument_text(arguments, "hub-cpu");
+    run->cancel_fd = pst_interrupt_fd();
     run->on_status = on_status;
     run->context = read;
     return cli_read_next(read, label);

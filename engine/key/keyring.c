@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 #include "engine/base/hex.h"
 #include "engine/base/limits.h"
+#include "engine/base/shell.h"
+#include "engine/key/interruption.h"
 #include "engine/key/terminal.h"
 #include "io/durable.h"
 
@@ -272,30 +275,49 @@ static int read_pipe(const char *path, char *line, char *message)
     return error ? fail(message, path, error, fault) : 0;
 }
 
-/* Nothing of it goes through a buffer of the library's. */
-static int read_command(const char *command, char *line, char *message)
+/* Whoever types has all the time. */
+#define NO_LIMIT_NS (UINT64_MAX / 4)
+
+/* A command that Ctrl-C has ended may have ended first. */
+#define SIGNAL_MS 50
+
+static bool came(int interrupt_fd)
 {
-    const char *fault = NULL;
-    FILE *output = popen(command, "re");
-    if (!output)
-        return fail(message, "passphrase command", -errno, NULL);
-    int error = take_line(fileno(output), line, &fault);
-    int status = pclose(output);
-    if (!error && status != 0)
-        return fail(message, "passphrase command", -EINVAL, "it failed");
-    return error ? fail(message, "passphrase command", error, fault) : 0;
+    struct pollfd polled = {.fd = interrupt_fd, .events = POLLIN};
+    return poll(&polled, 1, SIGNAL_MS) > 0;
+}
+
+/* What it prints goes from the pipe into secret memory, and the command into no message. */
+static int read_command(const char *command, int interrupt_fd, char *line, char *message)
+{
+    const char *const environment[] = {NULL};
+    struct pst_shell shell = {.command = command,
+                              .environment = environment,
+                              .limit_ns = NO_LIMIT_NS,
+                              .interrupt_fd = interrupt_fd,
+                              .output = line,
+                              .output_bytes = FILE_BYTES_MAX,
+                              .asks = true};
+    int error = pst_shell_run(&shell, message);
+    if (error == -EINTR || (error && came(interrupt_fd)))
+        return -EINTR;
+    if (error)
+        return fail(message, "passphrase command", error == -ECHILD ? -EINVAL : error,
+                    error == -ECHILD ? "it failed" : NULL);
+    const char *fault = end_line(line, shell.output_used);
+    return fault ? fail(message, "passphrase command", -EINVAL, fault) : 0;
 }
 
 /* Twice where a slip of the hand would shut a backup for good. */
-static int ask(uint32_t asks, char *line, char *message)
+static int ask(uint32_t asks, int interrupt_fd, char *line, char *message)
 {
-    int error = terminal_ask("Passphrase: ", line, FILE_BYTES_MAX);
+    int error = terminal_ask("Passphrase: ", line, FILE_BYTES_MAX, interrupt_fd);
     if (error || asks < 2)
         return error ? fail(message, "/dev/tty", error, NULL) : 0;
     char *again = pst_secret_make(FILE_BYTES_MAX + 1);
     if (!again)
         return fail(message, "passphrase", -ENOMEM, NULL);
-    error = terminal_ask("The same once more: ", again, FILE_BYTES_MAX);
+    error = terminal_ask("The same once more: ", again, FILE_BYTES_MAX, interrupt_fd);
     bool is_other = !error && strcmp(line, again) != 0;
     pst_secret_free(again);
     if (is_other)
@@ -303,23 +325,38 @@ static int ask(uint32_t asks, char *line, char *message)
     return error ? fail(message, "/dev/tty", error, NULL) : 0;
 }
 
-static int read_passphrase(const struct pst_keys *named, char *line, char *message)
+/* From whoever runs this, who may rather end it. */
+static int read_answer(const struct pst_keys *named, int cancel_fd, char *line, char *message)
+{
+    struct interruption interruption;
+    int error = interruption_begin(&interruption, cancel_fd);
+    if (error)
+        return fail(message, "passphrase", error, NULL);
+    error = named->passphrase_asks > 0
+                ? ask(named->passphrase_asks, interruption.fd, line, message)
+                : read_command(named->passphrase_command, interruption.fd, line, message);
+    interruption_end(&interruption);
+    if (error != -EINTR)
+        return error;
+    (void)snprintf(message, PST_MESSAGE_BYTES, "no passphrase was given");
+    return -ECANCELED;
+}
+
+static int read_passphrase(const struct pst_keys *named, int cancel_fd, char *line, char *message)
 {
     struct stat status;
-    if (named->passphrase_asks > 0)
-        return ask(named->passphrase_asks, line, message);
-    if (named->passphrase_command)
-        return read_command(named->passphrase_command, line, message);
+    if (named->passphrase_asks > 0 || named->passphrase_command)
+        return read_answer(named, cancel_fd, line, message);
     bool is_pipe = stat(named->passphrase_file, &status) == 0 && S_ISFIFO(status.st_mode);
     return is_pipe ? read_pipe(named->passphrase_file, line, message)
                    : read_line(named->passphrase_file, true, line, message);
 }
 
-static int add_passphrase(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
-                          char *message)
+static int add_passphrase(const struct pst_keys *named, int cancel_fd, struct pst_keyring *keyring,
+                          char *line, char *message)
 {
     struct pst_key *key = &keyring->keys[keyring->count];
-    int error = read_passphrase(named, line, message);
+    int error = read_passphrase(named, cancel_fd, line, message);
     if (error)
         return error;
     if (line[0] == '\0')
@@ -339,8 +376,8 @@ static int passphrases(const struct pst_keys *named)
            (named->passphrase_asks > 0);
 }
 
-static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, char *line,
-                   char *message)
+static int add_all(const struct pst_keys *named, int cancel_fd, struct pst_keyring *keyring,
+                   char *line, char *message)
 {
     int error = 0;
     for (uint32_t i = 0; !error && i < named->files_count; i++)
@@ -348,11 +385,12 @@ static int add_all(const struct pst_keys *named, struct pst_keyring *keyring, ch
     for (uint32_t i = 0; !error && i < named->recipients_count; i++)
         error = add_recipient(keyring, named->recipients[i], line, message);
     if (!error && passphrases(named) > 0)
-        error = add_passphrase(named, keyring, line, message);
+        error = add_passphrase(named, cancel_fd, keyring, line, message);
     return error;
 }
 
-int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring, char *message)
+int pst_keyring_read(const struct pst_keys *named, int cancel_fd, struct pst_keyring **keyring,
+                     char *message)
 {
     *keyring = NULL;
     if (!named)
@@ -369,7 +407,7 @@ int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring,
         return fail(message, "keys", -EINVAL, "too many: 15, and a passphrase, are the most");
     char *line = pst_secret_make(FILE_BYTES_MAX + 1);
     struct pst_keyring *made = calloc(1, sizeof(*made));
-    int error = line && made ? add_all(named, made, line, message)
+    int error = line && made ? add_all(named, cancel_fd, made, line, message)
                              : fail(message, "keys", -ENOMEM, "no memory that can be locked");
     pst_secret_free(line);
     if (error)

@@ -44,9 +44,10 @@ struct pst_keyring {
 
 /* Reads the keys that are named into one keyring, NULL where none is; it is freed by
  * pst_keyring_release(). -EINVAL, -EPERM, -errno with message (PST_MESSAGE_BYTES), which names the
- * file and no byte of it. */
-PST_MUST_USE int pst_keyring_read(const struct pst_keys *named, struct pst_keyring **keyring,
-                                  char *message);
+ * file and no byte of it; -ECANCELED: instead of a passphrase Ctrl-C or a signal came, or cancel_fd
+ * (-1: none) became readable. */
+PST_MUST_USE int pst_keyring_read(const struct pst_keys *named, int cancel_fd,
+                                  struct pst_keyring **keyring, char *message);
 
 /* Makes the key of a passphrase, which takes 64 MiB and a part of a second, so that the ring can
  * seal. -ENOMEM; -EINVAL: a key that can be guessed; with message. */

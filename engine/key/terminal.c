@@ -4,30 +4,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
-/* What ends the process, or whose handler has it end: it comes when the terminal is as it was. */
-static int hold_signals(sigset_t *before)
-{
-    sigset_t held;
-    sigemptyset(&held);
-    sigaddset(&held, SIGHUP);
-    sigaddset(&held, SIGINT);
-    sigaddset(&held, SIGQUIT);
-    sigaddset(&held, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &held, before);
-    int fd = signalfd(-1, &held, SFD_CLOEXEC);
-    return fd < 0 ? -errno : fd;
-}
-
 /* Of bytes that are taken one by one, so that none is left in a buffer. */
-static int take_byte(int fd, int signals_fd, char *byte)
+static int take_byte(int fd, int interrupt_fd, char *byte)
 {
-    struct pollfd input[2] = {{.fd = fd, .events = POLLIN}, {.fd = signals_fd, .events = POLLIN}};
+    struct pollfd input[2] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt_fd, .events = POLLIN}};
     if (poll(input, 2, -1) < 0)
         return -errno;
     if (input[1].revents)
@@ -39,10 +23,10 @@ static int take_byte(int fd, int signals_fd, char *byte)
 #define CTRL_C '\003'
 #define CTRL_BACKSLASH '\034'
 
-static int take_line(int fd, int signals_fd, char *answer, size_t bytes_max)
+static int take_line(int fd, int interrupt_fd, char *answer, size_t bytes_max)
 {
     for (size_t length = 0; length <= bytes_max; length++) {
-        int error = take_byte(fd, signals_fd, &answer[length]);
+        int error = take_byte(fd, interrupt_fd, &answer[length]);
         if (error)
             return error;
         if (answer[length] == CTRL_C || answer[length] == CTRL_BACKSLASH)
@@ -65,7 +49,7 @@ static void silence(struct termios *terminal)
     terminal->c_cc[VEOL2] = CTRL_BACKSLASH;
 }
 
-static int ask(int fd, int signals_fd, const char *prompt, char *answer, size_t answer_bytes_max)
+static int ask(int fd, int interrupt_fd, const char *prompt, char *answer, size_t answer_bytes_max)
 {
     struct termios was, silent;
     if (tcgetattr(fd, &was) < 0)
@@ -76,23 +60,20 @@ static int ask(int fd, int signals_fd, const char *prompt, char *answer, size_t 
     if (tcsetattr(fd, TCSAFLUSH, &silent) < 0 || write(fd, prompt, strlen(prompt)) < 0)
         error = -errno;
     if (!error)
-        error = take_line(fd, signals_fd, answer, answer_bytes_max);
+        error = take_line(fd, interrupt_fd, answer, answer_bytes_max);
+    ssize_t written = error == -EINTR ? write(fd, "\n", 1) : 0;
+    (void)written; /* else the cursor stays behind the prompt */
     if (tcsetattr(fd, TCSAFLUSH, &was) < 0 && !error)
         error = -errno;
     return error;
 }
 
-int terminal_ask(const char *prompt, char *answer, size_t answer_bytes_max)
+int terminal_ask(const char *prompt, char *answer, size_t answer_bytes_max, int interrupt_fd)
 {
-    sigset_t before;
     int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (fd < 0)
         return -errno;
-    int signals_fd = hold_signals(&before);
-    int error = signals_fd < 0 ? signals_fd : ask(fd, signals_fd, prompt, answer, answer_bytes_max);
-    if (signals_fd >= 0)
-        close(signals_fd);
+    int error = ask(fd, interrupt_fd, prompt, answer, answer_bytes_max);
     close(fd);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }

@@ -9,9 +9,10 @@
 #include "penstock/error.h"
 
 /* Prints the prompt on the controlling terminal and takes a line from there, without showing it, in
- * answer, of answer_bytes_max + 1. 0; -EINTR: Ctrl-C, Ctrl-backslash, Ctrl-D or a signal came
- * instead; -EMSGSIZE; -ENXIO: there is no terminal; -errno. The terminal is then as it was. Source:
- * termios(3), tty(4). */
-PST_MUST_USE int terminal_ask(const char *prompt, char *answer, size_t answer_bytes_max);
+ * answer, of answer_bytes_max + 1. 0; -EINTR: Ctrl-C, Ctrl-backslash or Ctrl-D came instead, or
+ * interrupt_fd became readable; -EMSGSIZE; -ENXIO: there is no terminal; -errno. The terminal is
+ * then as it was. Source: termios(3), tty(4). */
+PST_MUST_USE int terminal_ask(const char *prompt, char *answer, size_t answer_bytes_max,
+                              int interrupt_fd);
 
 #endif

@@ -55,7 +55,7 @@ static int read_ring(const char *first, const char *second, struct pst_keyring *
         else
             files[keys.files_count++] = paths[i];
     }
-    return pst_keyring_read(&keys, keyring, message);
+    return pst_keyring_read(&keys, -1, keyring, message);
 }
 
 static struct pst_keyring *ring(const char *first, const char *second)
@@ -131,7 +131,7 @@ static struct pst_keyring *passphrase_ring(const char *text)
     close(fd);
     pst_keys_init(&keys);
     keys.passphrase_file = path;
-    CU_ASSERT_EQUAL_FATAL(pst_keyring_read(&keys, &keyring, message), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_keyring_read(&keys, -1, &keyring, message), 0);
     return keyring;
 }
 
@@ -341,7 +341,7 @@ static int read_recipient(const char *text)
     pst_keys_init(&keys);
     keys.recipients = &text;
     keys.recipients_count = 1;
-    int error = pst_keyring_read(&keys, &keyring, message);
+    int error = pst_keyring_read(&keys, -1, &keyring, message);
     pst_keyring_release(keyring);
     return error;
 }

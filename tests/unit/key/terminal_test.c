@@ -8,12 +8,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "engine/key/interruption.h"
 #include "engine/key/terminal.h"
 #include "tests/suite.h"
 
@@ -31,7 +33,9 @@ static int keyboard;
 static struct asked *asked;
 static char shown[512];
 
-static bool has_handler = true; /* the child, for SIGTERM */
+static bool has_handler = true;   /* the child, for SIGTERM */
+static bool is_ignored = false;   /* there */
+static unsigned is_cancelled = 0; /* by the caller */
 
 static void on_signal(int number)
 {
@@ -48,7 +52,13 @@ static void ask_there(const char *name)
         _exit(1);
     if (has_handler)
         sigaction(SIGTERM, &action, NULL);
-    asked->error = terminal_ask(PROMPT, asked->answer, ANSWER_BYTES);
+    if (is_ignored)
+        signal(SIGTERM, SIG_IGN);
+    struct interruption interruption;
+    if (interruption_begin(&interruption, eventfd(is_cancelled, 0)) < 0)
+        _exit(1);
+    asked->error = terminal_ask(PROMPT, asked->answer, ANSWER_BYTES, interruption.fd);
+    interruption_end(&interruption);
     asked->is_as_it_was = tcgetattr(fd, &after) == 0 && before.c_lflag == after.c_lflag &&
                           memcmp(before.c_cc, after.c_cc, sizeof(before.c_cc)) == 0;
     _exit(0);
@@ -150,6 +160,28 @@ static void a_signal_that_kills_comes_afterwards(void)
     has_handler = true;
 }
 
+/* As nohup(1) has it. */
+static void a_signal_that_is_ignored_is_none(void)
+{
+    is_ignored = true;
+    pid_t child = begin();
+    kill(child, SIGTERM);
+    type("whole\n");
+    end(child, 0);
+    CU_ASSERT_EQUAL(asked->error, 0);
+    CU_ASSERT_STRING_EQUAL(asked->answer, "whole");
+    is_ignored = false;
+}
+
+static void the_caller_interrupts(void)
+{
+    is_cancelled = 1;
+    pid_t child = begin();
+    end(child, 0);
+    CU_ASSERT_EQUAL(asked->error, -EINTR);
+    is_cancelled = 0;
+}
+
 static void what_is_too_long_is_refused(void)
 {
     char text[ANSWER_BYTES + 3];
@@ -173,7 +205,7 @@ static void without_a_terminal_it_says_so(void)
     if (child == 0) {
         char answer[ANSWER_BYTES + 1];
         setsid();
-        _exit(terminal_ask(PROMPT, answer, ANSWER_BYTES) == -ENXIO ? 0 : 1);
+        _exit(terminal_ask(PROMPT, answer, ANSWER_BYTES, -1) == -ENXIO ? 0 : 1);
     }
     int status;
     CU_ASSERT_EQUAL(waitpid(child, &status, 0), child);
@@ -187,6 +219,8 @@ int main(void)
         {"keys that interrupt do", keys_that_interrupt_do},
         {"a signal interrupts", a_signal_interrupts},
         {"a signal that kills comes afterwards", a_signal_that_kills_comes_afterwards},
+        {"a signal that is ignored is none", a_signal_that_is_ignored_is_none},
+        {"the caller interrupts", the_caller_interrupts},
         {"what is too long is refused", what_is_too_long_is_refused},
         {"without a terminal it says so", without_a_terminal_it_says_so},
         CU_TEST_INFO_NULL,

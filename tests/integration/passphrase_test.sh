@@ -1,0 +1,63 @@
+#!/bin/bash
+# Who ends a command while it waits for a passphrase ends what was to give it, too, and the exit code
+# says so; the terminal is as it was.
+set -euo pipefail
+# shellcheck source=lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+soon() { # COMMAND…: it succeeds within 20 s
+    for _ in {1..400}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    fail "not within 20 s: $*"
+}
+
+ends_with() { # CODE SIGNAL SECONDS COMMAND…: there is no terminal; SECONDS tells sleeps apart
+    local code=$1 number=$2 seconds=$3 process found=0
+    shift 3
+    setsid "$@" --passphrase-command "sleep $seconds; echo x" 2>"$memory/err" >"$memory/out" </dev/null &
+    process=$!
+    soon pgrep -xf "sleep $seconds"
+    kill "-$number" "$process"
+    wait "$process" || found=$?
+    [ "$found" -eq "$code" ] || fail "$* ends with $found"
+    ! pgrep -xf "sleep $seconds" || fail 'the command for the passphrase is still there'
+}
+at_prompt() { # CODE KEYS COMMAND…: at a terminal
+    local code=$1 keys=$2 process found=0
+    shift 2
+    rm -f "$memory/typed" "$memory/shown"
+    mkfifo "$memory/typed"
+    script -qefc "$(printf '%q ' "$@" --passphrase-prompt); echo code \$?; stty -a" /dev/null <"$memory/typed" >"$memory/shown" &
+    process=$!
+    exec 8>"$memory/typed"
+    soon grep -q 'Passphrase: ' "$memory/shown"
+    printf '%b' "$keys" >&8
+    wait "$process" || found=$?
+    exec 8>&-
+    grep -q "code $code" "$memory/shown" || fail "$* at a terminal: $(cat "$memory/shown")"
+    grep -qE '(^|[ ;])echo( |;|$)' "$memory/shown" || fail "the terminal shows nothing any more: $(cat "$memory/shown")"
+}
+passphrase='correct Wolframite battery'
+(umask 077 && echo "$passphrase" >"$disk/passphrase")
+mkdir "$disk/tree"
+echo Wolframite >"$disk/tree/file"
+makes=(backup --source "dir:$disk/tree" --to "$disk/phrase") reads=(--from "$disk/phrase")
+expect_exit 0 "$penstock" "${makes[@]}" --passphrase-file "$disk/passphrase"
+seconds=$((1000000 + $$ * 10))
+ends_with 130 TERM $((seconds + 1)) "$penstock" "${makes[@]}"
+expect_message 'interrupted'
+ends_with 130 HUP $((seconds + 2)) "$penstock" "${makes[@]}"
+ends_with 130 TERM $((seconds + 3)) "$penstock" verify "${reads[@]}"
+ends_with 130 TERM $((seconds + 4)) "$penstock" restore "${reads[@]}" --target "$disk/none-target"
+ends_with 143 TERM $((seconds + 5)) "$penstock" list "${reads[@]}"
+if command -v script >/dev/null; then
+    for command in list verify "restore --target $disk/none-target" 'key list'; do
+        # shellcheck disable=SC2086 # words of their own
+        at_prompt 130 'half\003' "$penstock" $command "${reads[@]}"
+    done
+    at_prompt 130 'half\003' "$penstock" "${makes[@]}"
+    at_prompt 0 "$passphrase\n" "$penstock" verify "${reads[@]}"
+fi
+[ ! -e "$disk/phrase/BACKUP-2" ] || fail 'a backup was made without its passphrase'
