@@ -11,16 +11,20 @@
 #include "bench/bench.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
+#include "engine/source/fragment_check.h"
 #include "engine/source/registry/registry.h"
 #include "engine/source/source.h"
 
 #define LDMS_MAX 16u
 #define ROUNDS_MAX 1000u
+#define PAUSE_US_MAX 999999u
 
-/* Takes each fragment and drops it. */
+/* Takes each fragment, checks it as a node does, and drops it. */
 struct drain {
     struct pst_fragment_sink sink; /* first */
     struct pst_fragment_descriptor *slot;
+    const struct pst_source *source;
+    struct timespec pause; /* for each fragment */
 };
 
 static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
@@ -31,8 +35,12 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
 
 static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
 {
-    (void)sink;
-    (void)slot;
+    static const struct pst_fragment_limits limits = {.ldms = LDMS_MAX};
+    const struct drain *drain = (struct drain *)sink;
+    if (pst_fragment_fault(drain->source, &limits, slot))
+        return -EINVAL;
+    if (drain->pause.tv_nsec > 0)
+        (void)nanosleep(&drain->pause, NULL);
     return 0;
 }
 
@@ -79,10 +87,12 @@ static void print(uint32_t ldms, struct samples *clock, struct samples *cpu)
            samples_us(cpu, 100), samples_us(cpu, 900));
 }
 
-static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds)
+static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, uint32_t pause_us)
 {
     struct drain drain = {.sink = {.acquire = acquire, .emit = emit},
-                          .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES)};
+                          .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES),
+                          .source = source,
+                          .pause = {.tv_nsec = (long)pause_us * 1000}};
     struct samples clock[LDMS_MAX], cpu[LDMS_MAX];
     uint64_t objects = 0;
     if (!drain.slot)
@@ -109,20 +119,25 @@ static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds)
     free(drain.slot);
 }
 
-static const char usage_text[] = "usage: penstock-bench listing [OPTION]... DIR\n"
-                                 "  --ldms N      for 1 to N LDMs, up to 16 (default: 4)\n"
-                                 "  --rounds N    through all of DIR for each (default: 10)\n";
+static const char usage_text[] =
+    "usage: penstock-bench listing [OPTION]... DIR\n"
+    "  --ldms N      for 1 to N LDMs, up to 16 (default: 4)\n"
+    "  --rounds N    through all of DIR for each (default: 10)\n"
+    "  --pause US    sleep so long for each fragment, up to 999999, as\n"
+    "                where LDMs are slower: threads are as far ahead of\n"
+    "                the walk as they may be (default: none)\n";
 
 static const struct option long_options[] = {
     {"ldms", required_argument, NULL, 'l'},
     {"rounds", required_argument, NULL, 'r'},
+    {"pause", required_argument, NULL, 'p'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 int bench_listing(int argc, char **argv)
 {
-    uint32_t ldms_max = 4, rounds = 10;
+    uint32_t ldms_max = 4, rounds = 10, pause_us = 0;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'h') {
@@ -131,6 +146,8 @@ int bench_listing(int argc, char **argv)
         }
         if (option == 'l')
             ldms_max = bench_number(optarg, LDMS_MAX);
+        else if (option == 'p')
+            pause_us = bench_number(optarg, PAUSE_US_MAX);
         else
             rounds = option == 'r' ? bench_number(optarg, ROUNDS_MAX) : 0;
         if (ldms_max == 0 || rounds == 0)
@@ -148,7 +165,7 @@ int bench_listing(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", text);
         return 1;
     }
-    run(source, ldms_max, rounds);
+    run(source, ldms_max, rounds, pause_us);
     pst_source_close(source);
     return 0;
 }
