@@ -99,6 +99,13 @@ static void wait_while_busy(struct ahead *ahead, const struct ahead_dir *dir)
         wait_for_threads(ahead, i);
 }
 
+/* Until its next block is there, or it is known that no thread brings one. */
+static void await_next(struct ahead *ahead, const struct ahead_dir *dir)
+{
+    for (uint32_t i = 0; dir->state == AHEAD_BUSY && !dir->first; i++)
+        wait_for_threads(ahead, i);
+}
+
 /* ---- the walk: directories ---- */
 
 struct joined_path {
@@ -115,9 +122,9 @@ static struct joined_path join(const char *path, const char *name)
 /* A thread may still be at one of its entries. */
 static void await_block(struct ahead *ahead, struct ahead_block *block, const char *path)
 {
+    uint32_t at = 0, claimed = atomic_exchange(&block->claimed, block->count);
     if (!block->is_in_use)
         return;
-    uint32_t at = 0, claimed = atomic_exchange(&block->claimed, block->count);
     while (at + 1 < claimed && at + 1 < block->count &&
            atomic_load(&block->entries[at].state) != AHEAD_ENTRY_NEW)
         at++;
@@ -204,7 +211,7 @@ struct ahead_dir *ahead_enter(struct ahead *ahead, struct ahead_dir *dir)
     struct ahead_dir *child = entry->child, **at = &dir->children;
     entry->child = NULL;
     if (child) {
-        wait_while_busy(ahead, child);
+        await_next(ahead, child);
         while (*at != child)
             at = &(*at)->sibling;
         *at = child->sibling;
@@ -239,7 +246,7 @@ void ahead_end(struct ahead *ahead, struct ahead_dir *dir, const char *path, siz
 /* Makes the next block the current one: 1, 0 or -errno; under the lock. */
 static int next_block(struct ahead *ahead, struct ahead_dir *dir)
 {
-    wait_while_busy(ahead, dir);
+    await_next(ahead, dir);
     struct ahead_block *block = dir->first;
     if (block) {
         dir->first = block->next;

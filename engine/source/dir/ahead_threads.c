@@ -60,20 +60,43 @@ void ahead_free_dir(struct ahead *ahead, struct ahead_dir *dir)
     ahead->free_dirs_count++;
 }
 
+/* Whether more of a directory is read that the walk has not come to. It makes no room for that:
+ * what is left is for the first entries of nearer ones. */
+static bool may_read_on(const struct ahead *ahead, const struct ahead_dir *child)
+{
+    return child->state == AHEAD_READY && child->queued < AHEAD_CHILD_BLOCKS &&
+           ahead->queued < AHEAD_BLOCKS_MAX - AHEAD_SPARE_BLOCKS;
+}
+
+/* A block that the walk has read itself, and is at: the nearest with entries that nobody has looked
+ * at, directories among them maybe. NULL: there is none. */
+static struct ahead_block *find_unseen(const struct ahead *ahead)
+{
+    for (const struct ahead_dir *dir = ahead->top; dir; dir = dir->outer) {
+        struct ahead_block *block = dir->current;
+        if (block && !block->is_in_use && !dir->is_again &&
+            atomic_load_explicit(&block->claimed, memory_order_relaxed) < block->count)
+            return block;
+    }
+    return NULL;
+}
+
 /* Whether less than half is ahead of what may be: so a thread that wakes finds work for some time.
  */
 static bool is_behind(const struct ahead *ahead)
 {
     const struct ahead_dir *dir = ahead->top;
+    if (find_unseen(ahead))
+        return true;
     if (dir && dir->state == AHEAD_READY && 2 * dir->queued <= ahead->reach)
         return true;
     while (dir && !dir->children)
         dir = dir->outer;
-    uint32_t near = 0, read = 0;
+    uint32_t near = 0, waiting = 0;
     const struct ahead_dir *child = dir ? dir->children : NULL;
     for (; child && near < ahead->reach; child = child->sibling, near++)
-        read += child->state != AHEAD_WANTED;
-    return 2 * read < near;
+        waiting += child->state == AHEAD_WANTED || may_read_on(ahead, child);
+    return 2 * waiting > near;
 }
 
 void ahead_wake_a_thread(struct ahead *ahead)
@@ -145,6 +168,7 @@ static void want_child(struct ahead *ahead, struct ahead_dir *dir, struct ahead_
         child->name = entry->record->d_name;
         child->sibling = NULL;
         *end = entry->child = child;
+        ahead_wake_a_thread(ahead);
     }
     pthread_mutex_unlock(&ahead->lock);
 }
@@ -189,6 +213,14 @@ static bool is_full(const struct ahead *ahead)
     return ahead->opened == AHEAD_OPEN || ahead->queued == AHEAD_BLOCKS_MAX;
 }
 
+static bool is_in_use(const struct ahead_dir *dir)
+{
+    bool is_in_use = dir->state == AHEAD_BUSY;
+    for (const struct ahead_block *block = dir->first; block; block = block->next)
+        is_in_use |= block->is_in_use;
+    return is_in_use;
+}
+
 /* Makes room for what is nearer: of the outermost directory that has some that are read ahead, the
  * last one is forgotten, to be read later. */
 static void forget_the_farthest(struct ahead *ahead, const struct ahead_dir *nearer)
@@ -196,8 +228,7 @@ static void forget_the_farthest(struct ahead *ahead, const struct ahead_dir *nea
     struct ahead_dir *found = NULL;
     for (struct ahead_dir *dir = nearer->outer; dir; dir = dir->outer) {
         for (struct ahead_dir *child = dir->children; child; child = child->sibling) {
-            bool is_in_use = child->first && child->first->is_in_use;
-            if (child->is_ahead && child->state != AHEAD_BUSY && !is_in_use)
+            if (child->is_ahead && !is_in_use(child))
                 found = child;
         }
     }
@@ -208,8 +239,10 @@ static void forget_the_farthest(struct ahead *ahead, const struct ahead_dir *nea
         found->children = child->sibling;
         ahead_free_dir(ahead, child);
     }
-    if (found->first) {
-        ahead_free_block(ahead, found->first);
+    while (found->first) {
+        struct ahead_block *block = found->first;
+        found->first = block->next;
+        ahead_free_block(ahead, block);
         ahead->queued--;
     }
     if (found->fd >= 0)
@@ -219,17 +252,20 @@ static void forget_the_farthest(struct ahead *ahead, const struct ahead_dir *nea
     found->state = AHEAD_WANTED;
     found->is_ahead = false;
     found->queued = 0;
-    found->first = found->last = NULL;
+    found->last = NULL;
 }
 
-/* What a thread may read: the nearest to where the walk is. Further blocks of a directory that the
- * walk is not at the bottom of would be in the way of nearer ones. NULL: nothing. */
+/* What a thread may read: the nearest to where the walk is, and of a directory that it will come to
+ * all that there is room for. Further blocks of one further up would be in the way of these. NULL:
+ * nothing. */
 static struct ahead_dir *pick(struct ahead *ahead)
 {
     uint32_t reach = ahead->reach;
     for (struct ahead_dir *dir = ahead->top; dir; dir = dir->outer) {
         struct ahead_dir *child = dir->children;
         for (uint32_t i = 0; child && i < reach; i++, child = child->sibling) {
+            if (may_read_on(ahead, child))
+                return child;
             if (child->state != AHEAD_WANTED)
                 continue;
             if (is_full(ahead))
@@ -280,6 +316,21 @@ static void put_block(struct ahead *ahead, struct ahead_dir *dir, struct ahead_b
     ahead_free_block(ahead, block);
 }
 
+/* Looks at the entries of a block that nobody has looked at; under the lock, which it lets go of
+ * meanwhile. */
+static void look_at_all(struct ahead *ahead, struct ahead_block *block)
+{
+    block->is_in_use = true;
+    ahead_wake_a_thread(ahead); /* its directory may be read on */
+    pthread_mutex_unlock(&ahead->lock);
+    struct ahead_entry *entry;
+    while ((entry = ahead_claim(block)) != NULL)
+        ahead_look_at(ahead, block, entry, true);
+    pthread_mutex_lock(&ahead->lock);
+    block->is_in_use = false;
+    pthread_cond_signal(&ahead->moved);
+}
+
 /* Reads the next entries of a directory, and looks at them; under the lock, which it lets go of
  * meanwhile. */
 static void read_ahead(struct ahead *ahead, struct ahead_dir *dir)
@@ -297,19 +348,11 @@ static void read_ahead(struct ahead *ahead, struct ahead_dir *dir)
     pthread_mutex_lock(&ahead->lock);
     if (is_wanted)
         dir->fd = fd;
-    block->is_in_use = result > 0 && !dir->is_again;
     put_block(ahead, dir, block, result);
     pthread_cond_signal(&ahead->moved);
     if (result <= 0 || dir->is_again)
         return;
-    ahead_wake_a_thread(ahead); /* it may be read on */
-    pthread_mutex_unlock(&ahead->lock);
-    struct ahead_entry *entry;
-    while ((entry = ahead_claim(block)) != NULL)
-        ahead_look_at(ahead, block, entry, true);
-    pthread_mutex_lock(&ahead->lock);
-    block->is_in_use = false;
-    pthread_cond_signal(&ahead->moved);
+    look_at_all(ahead, block);
 }
 
 static void *run(void *argument)
@@ -318,14 +361,17 @@ static void *run(void *argument)
     pst_thread_name("pst ahead");
     pthread_mutex_lock(&ahead->lock);
     while (!ahead->must_stop) {
-        struct ahead_dir *dir = pick(ahead);
-        if (dir) {
+        struct ahead_block *block = find_unseen(ahead);
+        struct ahead_dir *dir = block ? NULL : pick(ahead);
+        if (block) {
+            look_at_all(ahead, block);
+        } else if (dir) {
             read_ahead(ahead, dir);
-            continue;
+        } else {
+            ahead->idle++;
+            pthread_cond_wait(&ahead->work, &ahead->lock);
+            ahead->idle--;
         }
-        ahead->idle++;
-        pthread_cond_wait(&ahead->work, &ahead->lock);
-        ahead->idle--;
     }
     pthread_mutex_unlock(&ahead->lock);
     return NULL;

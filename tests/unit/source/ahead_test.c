@@ -489,6 +489,51 @@ static void there_is_a_block_more_than_are_in_use(void)
     hold_at = NULL;
 }
 
+/* ---- a directory that the walk has not come to ---- */
+
+#define FILES 40 /* of 200 bytes: 3 blocks */
+
+static void make_long_directories(void)
+{
+    char path[512];
+    for (int i = 0; i < 3; i++) {
+        snprintf(path, sizeof(path), "%d", i);
+        ASSERT_OK(mkdir(path, 0755));
+        for (int j = 0; j < FILES; j++) {
+            snprintf(path, sizeof(path), "%d/%0200d", i, j);
+            write_file(path, "", 0);
+        }
+    }
+}
+
+static bool has_a_whole_one(const struct ahead_dir *dir)
+{
+    bool has = false;
+    pthread_mutex_lock(&ahead->lock);
+    for (const struct ahead_dir *child = dir->children; child; child = child->sibling)
+        has |= child->state == AHEAD_ENDED && child->queued == 3;
+    pthread_mutex_unlock(&ahead->lock);
+    return has;
+}
+
+/* The walk itself has read that it is there, before there were threads. */
+static void one_further_on_is_read_to_its_end(void)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    make_long_directories();
+    ASSERT_OK(ahead_open(LDMS, &ahead));
+    struct ahead_dir *root = begin_directory(open_directory(AT_FDCWD, "."));
+    CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, root, ""), 1);
+    struct ahead_dir *first = enter_directory(root);
+    CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, first, ""), 1);
+    for (int i = 0; i < 10000 && !has_a_whole_one(root); i++)
+        nanosleep(&pause, NULL);
+    CU_ASSERT_TRUE(has_a_whole_one(root));
+    ahead_end(ahead, first, "", 0);
+    ahead_end(ahead, root, "", 0);
+    ahead_close(ahead);
+}
+
 /* ---- a tree that changes ---- */
 
 static atomic_bool must_end;
@@ -628,6 +673,7 @@ static CU_TestInfo tests[] = {
     {"what fails for a thread is tried by the walk", what_fails_for_a_thread_is_tried_by_the_walk},
     {"what a thread hangs at is named", what_a_thread_hangs_at_is_named},
     {"there is a block more than are in use", there_is_a_block_more_than_are_in_use},
+    {"one further on is read to its end", one_further_on_is_read_to_its_end},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
     {"what a change hides or doubles is listed once",
      what_a_change_hides_or_doubles_is_listed_once},
