@@ -204,10 +204,10 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     int error = read_attributes(job, found, &object);
     /* What is in a snapshot is known again as what it is a snapshot of. */
     dev_t device = status->st_dev == job->device ? job->dir->place.device : status->st_dev;
+    const struct identity_of of = {found->directory, found->name, status, device};
     bool is_known =
         !error && object.size &&
-        identity_is_sure(&job->system, found->directory, found->name, status) &&
-        identity_find(job->packer.sink, device, status, &object, &job->attributes, &file);
+        identity_find(&job->system, job->packer.sink, &of, &object, &job->attributes, &file);
     if (is_known && job->untold)
         error = report_lost(job, found, job->untold); /* nobody reads it */
     if (!error && object.size && !is_known)

@@ -12,38 +12,40 @@ static bool is_in_memory(const struct statfs *system)
     return type == TMPFS_MAGIC || type == RAMFS_MAGIC || type == HUGETLBFS_MAGIC;
 }
 
-bool identity_is_sure(struct identity_system *system, int directory, const char *name,
-                      const struct stat *status)
+/* Whether a file whose times are as they were is as it was, if it was old enough. */
+static bool is_sure(struct identity_system *system, const struct identity_of *of)
 {
     struct stat now;
     struct statfs found;
-    if (system->is_known && system->device == status->st_dev)
+    dev_t device = of->status->st_dev;
+    if (system->is_known && system->device == device)
         return system->is_sure;
-    int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(of->directory, of->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;
-    if (fstat(fd, &now) == 0 && now.st_dev == status->st_dev && fstatfs(fd, &found) == 0)
-        *system = (struct identity_system){status->st_dev, true, !is_in_memory(&found)};
+    bool is_found = fstat(fd, &now) == 0 && now.st_dev == device && fstatfs(fd, &found) == 0;
     (void)close(fd);
-    return system->is_known && system->device == status->st_dev && system->is_sure;
+    if (is_found)
+        *system = (struct identity_system){device, true, !is_in_memory(&found)};
+    return is_found && system->is_sure;
 }
 
-bool identity_find(struct pst_fragment_sink *sink, dev_t device, const struct stat *status,
-                   const struct pst_object *object, struct attributes *attributes,
-                   struct pst_fragment_file *file)
+bool identity_find(struct identity_system *system, struct pst_fragment_sink *sink,
+                   const struct identity_of *of, const struct pst_object *object,
+                   struct attributes *attributes, struct pst_fragment_file *file)
 {
     const struct pst_object_identity identity = {
-        .device = device,
-        .inode = status->st_ino,
-        .ctime_sec = status->st_ctim.tv_sec,
-        .ctime_nsec = (uint32_t)status->st_ctim.tv_nsec,
+        .device = of->device,
+        .inode = of->status->st_ino,
+        .ctime_sec = of->status->st_ctim.tv_sec,
+        .ctime_nsec = (uint32_t)of->status->st_ctim.tv_nsec,
     };
     uint64_t place, data_bytes;
     if (!sink->find_in_base)
         return false;
     attributes->bytes +=
         pst_object_identity_encode(&identity, attributes->encoded + attributes->bytes);
-    if (!sink->find_in_base(sink, object, &identity, &place, &data_bytes))
+    if (!sink->find_in_base(sink, object, &identity, &place, &data_bytes) || !is_sure(system, of))
         return false;
     attributes->bytes +=
         pst_object_data_encode(data_bytes, attributes->encoded + attributes->bytes);

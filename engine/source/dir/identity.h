@@ -17,16 +17,20 @@ struct identity_system {
     bool is_known, is_sure;
 };
 
-/* Whether a file whose times are as they were is as it was: not on a file system in memory, where
- * nothing is written back and so no change through a mapping shows. */
-bool identity_is_sure(struct identity_system *system, int directory, const char *name,
-                      const struct stat *status);
+/* Whose identity. */
+struct identity_of {
+    int directory; /* fd of the directory that name is in */
+    const char *name;
+    const struct stat *status;
+    dev_t device; /* that it is known by */
+};
 
-/* Adds a file's identity, on that device, to its attributes, where backups have bases. true: it is
- * in the base, how many of its bytes are data is added too, and *file is what a fragment is to have
- * in place of its extents. */
-bool identity_find(struct pst_fragment_sink *sink, dev_t device, const struct stat *status,
-                   const struct pst_object *object, struct attributes *attributes,
-                   struct pst_fragment_file *file);
+/* Adds a file's identity to its attributes, where backups have bases. true: it is in the base, how
+ * many of its bytes are data is added too, and *file is what a fragment is to have in place of its
+ * extents. Never so on a file system in memory, where nothing is written back and so no change
+ * through a mapping shows in the times. */
+bool identity_find(struct identity_system *system, struct pst_fragment_sink *sink,
+                   const struct identity_of *of, const struct pst_object *object,
+                   struct attributes *attributes, struct pst_fragment_file *file);
 
 #endif
