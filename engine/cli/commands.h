@@ -16,6 +16,7 @@ extern const struct cli_command cli_command_keygen;
 extern const struct cli_command cli_command_list;
 extern const struct cli_command cli_command_ls;
 extern const struct cli_command cli_command_metrics;
+extern const struct cli_command cli_command_mount;
 extern const struct cli_command cli_command_node;
 extern const struct cli_command cli_command_pace;
 extern const struct cli_command cli_command_pin;

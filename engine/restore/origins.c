@@ -4,14 +4,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/format/digest.h"
 #include "engine/format/sums.h"
-#include "engine/repository/backup_origins.h"
 #include "engine/restore/chunk_reader.h"
+#include "engine/restore/origin_parts.h"
 
 /* What was taken out of a part. */
 struct origin_taken {
@@ -379,67 +378,6 @@ static size_t uses_of(const struct origins *origins, uint32_t node, size_t *firs
     return find_use(origins, node + 1, 0, false, 0);
 }
 
-/* Why what a node wrote of an origin cannot be read: *what, in PST_MESSAGE_BYTES. 0: it can. */
-static int look_at_origin(const struct origins *origins, const struct origin_node *node,
-                          const struct pst_backup **found, uint32_t *index, char *what)
-{
-    const struct pst_origin *origin = &node->origin;
-    char uid[2 * PST_UID_BYTES + 1];
-    pst_hex_encode(origin->uid, PST_UID_BYTES, uid);
-    int used = snprintf(what, PST_MESSAGE_BYTES, "backup %u, uid %s", origin->number, uid);
-    *found = pst_backup_origin(origins->backup, origin->uid, origin->number);
-    if (!*found)
-        return -PST_E_BASE_MISSING;
-    const struct pst_cluster_manifest *cluster = &(*found)->cluster;
-    size_t room = PST_MESSAGE_BYTES - (size_t)used;
-    if (!(*found)->has_cluster || !(*found)->nodes) {
-        snprintf(what + used, room, ": %.400s", (*found)->reason);
-        return (*found)->error ? (*found)->error : -PST_E_BASE_MISSING;
-    }
-    *index = 0;
-    while (*index < cluster->nodes_count && cluster->nodes[*index].node != origin->node)
-        ++*index;
-    if (cluster->common.number != origin->number ||
-        cluster->common.cluster_id != origin->cluster_id || *index == cluster->nodes_count) {
-        snprintf(what + used, room, ": it has no such node, or another number or cluster");
-        return -PST_E_INCONSISTENT;
-    }
-    snprintf(what + used, room, ", node %u", origin->node);
-    if ((*found)->nodes[*index].parts_count == 0)
-        return (*found)->is_elsewhere[*index] ? -PST_E_BASE_MISSING : -PST_E_CORRUPT;
-    bool is_shut = (*found)->is_sealed[*index] && !(*found)->keys[*index].secret;
-    return is_shut ? -PST_E_NO_KEY : 0;
-}
-
-static int add_part(struct pst_part_set *set, const struct pst_part_map *part, uint32_t node)
-{
-    struct pst_part_map *parts = realloc(set->parts, (set->count + (size_t)1) * sizeof(*parts));
-    if (!parts)
-        return -ENOMEM;
-    set->parts = parts;
-    parts[set->count] = *part;
-    parts[set->count++].origin = node + 1;
-    set->file_bytes += part->file_bytes;
-    if (part->chunk_bytes > set->chunk_bytes)
-        set->chunk_bytes = part->chunk_bytes;
-    return 0;
-}
-
-static int add_parts(struct origins *origins, uint32_t node, const struct pst_backup *found,
-                     uint32_t index)
-{
-    struct pst_part_set all;
-    int error = pst_backup_parts_make(found, &all, NULL);
-    if (error)
-        return error;
-    for (uint32_t i = 0; !error && i < all.count; i++) {
-        if (all.parts[i].node_index == index)
-            error = add_part(&origins->set, &all.parts[i], node);
-    }
-    pst_backup_parts_free(&all);
-    return error;
-}
-
 static void mark_lacking(const struct origins *origins, uint32_t node)
 {
     size_t first, end = uses_of(origins, node, &first);
@@ -455,9 +393,9 @@ static int open_origin(struct origins *origins, uint32_t node, struct pst_findin
     size_t first, end = uses_of(origins, node, &first);
     if (first == end)
         return 0;
-    int error = look_at_origin(origins, &origins->nodes[node], &found, &index, what);
+    int error = origin_find(origins->backup, &origins->nodes[node].origin, &found, &index, what);
     if (!error)
-        return add_parts(origins, node, found, index);
+        return origin_add_parts(&origins->set, found, index, node + 1);
     pst_findings_add_origin(findings, origins->backup, what, error);
     mark_lacking(origins, node);
     return 0;

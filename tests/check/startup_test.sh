@@ -53,6 +53,10 @@ LD_LIBRARY_PATH=$work/broken refused 'libcrypto.so.3: file too short' "${backup[
 LD_LIBRARY_PATH=$work/broken refused 'libcrypto.so.3: file too short' "$penstock" verify --from "$work/to" --key-file "$work/key"
 LD_LIBRARY_PATH=$work/broken "$penstock" list --from "$work/to" --key-file "$work/key" >/dev/null
 
+mkdir "$work/no-fuse"
+: >"$work/no-fuse/libfuse3.so.3"
+LD_LIBRARY_PATH=$work/no-fuse refused 'libfuse3.so.3: file too short' "$penstock" mount --from "$work/to" --key-file "$work/key" "$work/source"
+
 node=("$penstock" node --cluster c --id 1 --socket "$work/socket" --source dir:"$work/source" --to "$work/to" --check-config)
 members=(--member "1=127.0.0.1" --member "2=127.0.0.2" --cluster-key "$work/key")
 loaded "${node[@]:1}" | diff "$work/everyones" -

@@ -8,6 +8,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+# shellcheck source=../mounts.sh
+source "$(dirname "${BASH_SOURCE[0]}")/../mounts.sh"
 writer=${3:?}
 
 declare -A process=()
@@ -80,6 +82,16 @@ two_hosts_restore() {
     compare_environment "$disk/a/1/env1"
     compare_environment "$disk/a/3/env3"
     [ "$("$writer" check "$disk/a/3/env3")" = "$("$writer" check "$disk/env3")" ] || fail 'env3 has changed'
+}
+
+# As it was restored, and an environment is the file that it was.
+two_hosts_mount() {
+    [ -z "$(why_no_mount)" ] || return 0
+    mount_backup "$disk/point" "${all[@]}"
+    compare_trees "$disk/tree1" "$disk/point/1/tree1"
+    compare_trees "$disk/tree2" "$disk/point/2/tree2"
+    cmp "$disk/a/3/env3/data.mdb" "$disk/point/3/env3/data.mdb" || fail 'the mounted environment is another'
+    unmount_backup "$disk/point"
 }
 
 # Names of what stands below NODE/NAME of each, the source's own.
@@ -274,6 +286,7 @@ start_nodes
 expect_exit 0 "$penstock" backup --node "$memory/2.socket"
 kill -KILL "$running"
 two_hosts_restore
+two_hosts_mount
 one_share
 own_directory
 prune_beside_the_nodes
