@@ -87,11 +87,11 @@ two_hosts_restore() {
 # As it was restored, and an environment is the file that it was.
 two_hosts_mount() {
     [ -z "$(why_no_mount)" ] || return 0
-    mount_backup "$disk/point" "${all[@]}"
-    compare_trees "$disk/tree1" "$disk/point/1/tree1"
-    compare_trees "$disk/tree2" "$disk/point/2/tree2"
-    cmp "$disk/a/3/env3/data.mdb" "$disk/point/3/env3/data.mdb" || fail 'the mounted environment is another'
-    unmount_backup "$disk/point"
+    mount_backup "$memory/point" "${all[@]}"
+    compare_trees "$disk/tree1" "$memory/point/1/tree1"
+    compare_trees "$disk/tree2" "$memory/point/2/tree2"
+    cmp "$disk/a/3/env3/data.mdb" "$memory/point/3/env3/data.mdb" || fail 'the mounted environment is another'
+    unmount_backup "$memory/point"
 }
 
 # Names of what stands below NODE/NAME of each, the source's own.

@@ -10,7 +10,7 @@ maker=$memory/tree
 install -m 755 "$3" "$maker"
 why=$(why_no_mount)
 [ -z "$why" ] || skip "$why"
-point=$disk/point
+point=$memory/point
 tree=$disk/tree
 "$penstock" keygen "$disk/key" >/dev/null
 trap '"$maker" clear "$tree" 2>/dev/null || true; leave' EXIT
