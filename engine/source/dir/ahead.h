@@ -7,9 +7,9 @@
  * error counts.
  *
  * Read ahead are the innermost directory of the walk, and the next ones in it and in each one
- * above, to their ends, on the same file system. Memory and descriptors are bounded: AHEAD_BLOCKS_MAX blocks of
- * entries, each of a directory that may be open, beside a block for each directory that the walk is
- * in, and one that it leaves.
+ * above, to their ends, on the same file system. Memory and descriptors are bounded:
+ * AHEAD_BLOCKS_MAX blocks of entries, each of a directory that may be open, beside a block for each
+ * directory that the walk is in, and one that it leaves.
  *
  * The walk's thread calls all functions.
  */
