@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/printable.h"
 #include "penstock/limits.h"
 
 #define STRUCT_BYTES_MAX 65536u /* no struct ever is longer: it was not initialised */
@@ -51,6 +52,7 @@ int pst_abi_explain(int error, char *message)
 {
     if (error && message[0] == '\0')
         snprintf(message, PST_MESSAGE_BYTES, "%s", pst_error_text(error));
+    pst_make_printable(message, strlen(message)); /* it may quote what a program was given */
     return error;
 }
 

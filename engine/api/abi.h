@@ -20,8 +20,8 @@ PST_MUST_USE int pst_abi_check(const void *given, size_t least_bytes);
 /* Copies as much of our outcome as the caller's has; its size stays. */
 void pst_abi_give(void *given, const void *own, size_t own_bytes);
 
-/* The message (PST_MESSAGE_BYTES) of an error that has none yet, as where memory is out. Returns
- * the error. */
+/* The message (PST_MESSAGE_BYTES) of an error that has none yet, as where memory is out; made
+ * printable, one line. Returns the error. */
 int pst_abi_explain(int error, char *message);
 
 /* What an error of pst_abi_take means. Static. */

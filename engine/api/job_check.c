@@ -1,10 +1,11 @@
 /*
- * Looks at the lists of a job before anybody reads them. Called by the entries of the library, on
- * the caller's thread.
+ * Looks at the lists and descriptors of a job before anybody reads them. Called by the entries of
+ * the library, on the caller's thread.
  */
 #include "engine/api/job_check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -49,6 +50,16 @@ static int check_keys(const struct pst_keys *keys, char *message)
     return CHECK(lists, message);
 }
 
+/* A descriptor that is closed would count as readable. */
+int pst_job_check_fd(const char *name, int fd, char *message)
+{
+    if (fd < 0 || fcntl(fd, F_GETFD) >= 0)
+        return 0;
+    snprintf(message, PST_MESSAGE_BYTES, "%s: descriptor %d is not open: give -1 for none", name,
+             fd);
+    return -EINVAL;
+}
+
 int job_check_backup(const struct pst_backup_job *job, char *message)
 {
     const struct text_list lists[] = {
@@ -86,13 +97,15 @@ int pst_job_check_sealing(const struct pst_backup_job *given, char *message)
 
 /* Of those that read backups. */
 static int check_reading(const char *directory, const struct text_list *more,
-                         const struct pst_keys *keys, char *message)
+                         const struct pst_keys *keys, const struct pst_run *run, char *message)
 {
-    if (!directory) {
+    if (!directory || !directory[0]) {
         snprintf(message, PST_MESSAGE_BYTES, "no directory of backups is given");
         return -EINVAL;
     }
     int error = check_lists(more, 1, message);
+    if (!error)
+        error = pst_job_check_fd("cancel_fd", run->cancel_fd, message);
     return error ? error : check_keys(keys, message);
 }
 
@@ -101,7 +114,12 @@ int job_check_verify(const struct pst_verify_job *job, char *message)
     const struct text_list more = {"more directories", job->more_directories,
                                    job->more_directories_count};
     const struct text_list lists[] = {{"only", job->only, job->only_count}};
-    int error = check_reading(job->directory, &more, job->keys, message);
+    if (job->sample_percent > 100) {
+        snprintf(message, PST_MESSAGE_BYTES, "a sample of %u percent: give at most 100",
+                 job->sample_percent);
+        return -EINVAL;
+    }
+    int error = check_reading(job->directory, &more, job->keys, &job->run, message);
     return error ? error : CHECK(lists, message);
 }
 
@@ -114,6 +132,6 @@ int job_check_restore(const struct pst_restore_job *job, char *message)
         {"paths", job->paths, job->paths_count},
         {"tables", job->tables, job->tables_count},
     };
-    int error = check_reading(job->directory, &more, job->keys, message);
+    int error = check_reading(job->directory, &more, job->keys, &job->run, message);
     return error ? error : CHECK(lists, message);
 }

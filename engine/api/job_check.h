@@ -1,5 +1,6 @@
 /*
- * What every job of the library may be given wrong: lists that are shorter than they count.
+ * What every job of the library may be given wrong: lists that are shorter than they count,
+ * descriptors that are closed.
  */
 #ifndef PST_ENGINE_API_JOB_CHECK_H
 #define PST_ENGINE_API_JOB_CHECK_H
@@ -18,5 +19,6 @@ PST_MUST_USE int pst_job_check_sealing(const struct pst_backup_job *given, char 
 /* Of the list `name` of a job: -EINVAL if it, or one of its texts, is NULL. */
 PST_MUST_USE int pst_job_check_list(const char *name, const char *const *texts, uint32_t count,
                                     char *message);
+PST_MUST_USE int pst_job_check_fd(const char *name, int fd, char *message);
 
 #endif

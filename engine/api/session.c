@@ -588,6 +588,8 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     if (!error)
         error = pst_job_check_sealing(job, outcome.message);
     if (!error)
+        error = pst_job_check_fd("cancel_fd", job->run.cancel_fd, outcome.message);
+    if (!error)
         error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);
     if (report)

@@ -47,12 +47,17 @@ static int take_damaged(void *context, uint32_t worker, const struct pst_part_ma
     return map_chunk(context, part, buffer, true);
 }
 
+/* text: PST_TABLE_SINK_TEXT_BYTES, which a program has filled. */
 static int fail_sink(struct rows *rows, int error, const struct object_record *record,
                      const char *text)
 {
     const struct pst_object object = object_of(record);
-    return restore_fail(rows->run, error, "%s: %s%s%s", object.path, pst_error_text(error),
-                        text[0] ? ": " : "", text);
+    if (error > 0)
+        return restore_fail(rows->run, -EINVAL,
+                            "%s: the table sink has returned %d, which is neither 0 nor an error",
+                            object.path, error);
+    return restore_fail(rows->run, error, "%s: %s%s%.*s", object.path, pst_error_text(error),
+                        text[0] ? ": " : "", (int)PST_TABLE_SINK_TEXT_BYTES, text);
 }
 
 /* The same one, to be marked. */

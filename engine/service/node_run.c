@@ -27,6 +27,8 @@ static int take_job(const struct pst_node_job *given, struct embedded_node *run,
     }
     error = pst_job_check_list("members", node->members, node->members_count, message);
     if (!error)
+        error = pst_job_check_fd("stop_fd", node->stop_fd, message);
+    if (!error)
         error = pst_job_check_sealing(node->backup, message);
     if (error)
         return error;

@@ -21,7 +21,8 @@ void pst_fragment_init(struct pst_fragment_descriptor *fragment, enum pst_fragme
 bool pst_fragment_has_room(const struct pst_fragment_descriptor *fragment, size_t entry_bytes,
                            size_t path_bytes)
 {
-    return entry_bytes + path_bytes + 1 <= free_bytes(fragment) &&
+    size_t room = free_bytes(fragment);
+    return entry_bytes < room && path_bytes < room - entry_bytes &&
            fragment->files_count < PST_FRAGMENT_FILES_MAX &&
            fragment->extents_count < PST_FRAGMENT_EXTENTS_MAX;
 }

@@ -60,7 +60,8 @@ static int add_entry(struct pst_packer *packer, bool first)
             return error;
     }
     if (!packer->slot) {
-        int error = take_slot(packer);
+        bool fits = path_bytes < PST_FRAGMENT_DATA_BYTES - packer->entry_bytes;
+        int error = fits ? take_slot(packer) : -EINVAL;
         if (error)
             return error;
     }
@@ -81,6 +82,7 @@ int pst_packer_object(struct pst_packer *packer, const struct pst_object *object
                       const struct pst_fragment_file *file)
 {
     size_t offset = 0;
+    packer->entry_bytes = 0; /* if this one cannot be begun, none is */
     int error = pst_object_encode(object, packer->entry, sizeof(packer->entry), &offset);
     if (error)
         return error;
@@ -103,6 +105,7 @@ int pst_packer_object(struct pst_packer *packer, const struct pst_object *object
 int pst_packer_link(struct pst_packer *packer, const struct pst_object *object)
 {
     size_t bytes = 0;
+    packer->entry_bytes = 0; /* of the object that it names, all is there */
     int error = pst_object_encode(object, packer->entry, sizeof(packer->entry), &bytes);
     if (error)
         return error;
@@ -173,7 +176,8 @@ int pst_packer_literal(struct pst_packer *packer, uint64_t offset, uint64_t leng
 /* The entry went into a slot that has room for the file. */
 int pst_packer_look(struct pst_packer *packer)
 {
-    return packer->slot ? add_file(packer) : -EINVAL;
+    bool has_file = packer->file.path || (packer->file.flags & PST_FRAGMENT_FILE_IN_BASE) != 0;
+    return packer->slot && packer->entry_bytes > 0 && has_file ? add_file(packer) : -EINVAL;
 }
 
 int pst_packer_finish(struct pst_packer *packer)

@@ -127,8 +127,8 @@ size_t pst_fragment_path_bytes(const struct pst_fragment_file *file);
 PST_MUST_USE int pst_fragment_add_file(struct pst_fragment_descriptor *fragment,
                                        const struct pst_fragment_file *file);
 
-/* Appends an extent of the file that was added last. 0, or -ENOSPC: no extent is left, or the
- * fragment would exceed PST_FRAGMENT_BYTES_MAX. */
+/* Appends an extent, which has bytes, of the file that was added last: there must be one. 0, or
+ * -ENOSPC: no extent is left, or the fragment would exceed PST_FRAGMENT_BYTES_MAX. */
 PST_MUST_USE int pst_fragment_add_extent(struct pst_fragment_descriptor *fragment, uint64_t offset,
                                          uint64_t length, const void *literal);
 

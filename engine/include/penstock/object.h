@@ -68,7 +68,7 @@ struct pst_object {
 /* Encoded length, a multiple of 8. The object must be legal. */
 size_t pst_object_bytes(const struct pst_object *object);
 
-/* Appends the object at payload + *offset and moves *offset past it.
+/* Appends the object at payload + *offset, a multiple of 8 inside it, and moves *offset past it.
  *   -ENOSPC  it does not fit before payload_bytes: seal this catalogue chunk and begin another
  *   -EINVAL  it is not legal (ranges, unsafe path, attributes that its type must have, …)
  * On failure nothing is written and *offset stays. */

@@ -12,8 +12,9 @@
  * the target; the first few also when they hold PST_PACKER_FIRST_ENTRIES, doubled each time. So a
  * large object starts a fragment of its own and its fragments are cut PST_FRAGMENT_BYTES_MAX apart.
  *
- * Every function returns 0, -ECANCELED (the sink: list() returns it at once), or -EINVAL (the
- * object cannot be encoded, or none was begun).
+ * Every function returns 0, -ECANCELED (the sink: list() returns it at once), or -EINVAL: the
+ * object cannot be encoded, its file's names are too long, or there is none, and no bytes can be
+ * added until another object begins.
  */
 #ifndef PENSTOCK_PACKER_H
 #define PENSTOCK_PACKER_H

@@ -43,7 +43,8 @@ struct pst_share {
 /* Room for either attribute. */
 #define PST_ROWS_ATTRIBUTE_BYTES_MAX (40u + PST_TABLE_NAME_BYTES_MAX)
 
-/* The attribute that a ROWS object has, written to `out`; returns its bytes. */
+/* The attribute that a ROWS object has, written to `out`; returns its bytes. The share must be
+ * within the bounds above: an assertion ends the process. */
 uint32_t pst_share_encode(const struct pst_share *share, void *out);
 
 /* "accounts/00003", into text of PST_PATH_BYTES_MAX: the path of a ROWS object. Returns text. */

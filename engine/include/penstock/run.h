@@ -54,7 +54,8 @@ struct pst_run {
     uint32_t ldms;        /* threads; 0: one for each physical core but one */
     const char *ldm_cpus; /* "2-5,8": the CPU of each; NULL: chosen, near the disk */
     const char *hub_cpu;  /* of a backup: the hub's; NULL: chosen */
-    int cancel_fd;        /* readable: stop in order, and leave nothing; -1: none */
+    int cancel_fd;        /* readable: stop in order, and leave nothing; -1: none; one that is not
+                             open is refused */
     uint32_t reserved;
     /* On the caller's thread, some times a second, and never again after the call. May be NULL. */
     void (*on_status)(void *context, const struct pst_status *status);
@@ -270,7 +271,7 @@ struct pst_verify_job {
     const char *const *only;
     uint32_t only_count;
     uint32_t sample_percent; /* so much of the chunks, another share at each call until all had
-                                their turn, by the note beside the backup; 0: all */
+                                their turn, by the note beside the backup; 0, 100: all */
     bool keeps_result;       /* what verifying came to is noted beside the backup, but with only */
     uint8_t reserved_2[7];
     const char *pace; /* as for a backup */

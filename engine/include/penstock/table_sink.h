@@ -54,7 +54,7 @@ struct pst_table_sink {
     /* After an error: what it means here and what to do, for people; may be "". */
     char error_text[PST_TABLE_SINK_TEXT_BYTES];
 
-    /* Each 0, -errno or -PST_E_…. */
+    /* Each 0, -errno or -PST_E_…; a number above 0 fails the restore with -EINVAL. */
     int (*begin)(struct pst_table_sink *sink, const struct pst_table *table);
     int (*row)(struct pst_table_sink *sink, const void *key, uint32_t key_bytes, const void *value,
                uint32_t value_bytes);

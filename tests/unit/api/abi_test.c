@@ -287,6 +287,36 @@ static void jobs_that_read_are_refused_likewise(void)
     CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(made.message, "paths"));
     CU_ASSERT_EQUAL(pst_list_backups(NULL, 1, NULL, NULL), -EINVAL);
+    verify.more_directories_count = 0;
+    verify.sample_percent = 101;
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen.message, "101 percent"));
+    verify.sample_percent = 0;
+    verify.directory = "";
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen.message, "no directory"));
+}
+
+/* It would count as readable: the job would be cancelled. */
+static void a_descriptor_that_is_closed_is_refused(void)
+{
+    struct pst_verify_job verify;
+    struct pst_verify_outcome seen;
+    pst_verify_job_init(&verify);
+    pst_verify_outcome_init(&seen);
+    verify.directory = scratch;
+    job.run.cancel_fd = verify.run.cancel_fd = 12345;
+    expect_refused("descriptor 12345 is not open");
+    CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(seen.message, "descriptor 12345 is not open"));
+}
+
+static void a_message_is_one_line(void)
+{
+    static const char *const spec[] = {"a\nb=dir:/"};
+    job.specs = spec;
+    job.specs_count = 1;
+    expect_refused("a?b=dir:/");
 }
 
 int main(void)
@@ -311,6 +341,8 @@ int main(void)
         {"keys that are none seal nothing, and are refused",
          keys_that_are_none_seal_nothing_and_are_refused},
         {"jobs that read are refused likewise", jobs_that_read_are_refused_likewise},
+        {"a descriptor that is closed is refused", a_descriptor_that_is_closed_is_refused},
+        {"a message is one line", a_message_is_one_line},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"ABI", NULL, NULL, set_up, tear_down, tests}, CU_SUITE_INFO_NULL};

@@ -18,6 +18,7 @@ struct counting {
     uint32_t begins, rows, wrong, ends, finishes, closes;
     int directory_fd;
     int row_error;
+    int finish_error;
     int open_error;
 };
 
@@ -54,7 +55,7 @@ static int count_end(struct pst_table_sink *sink)
 static int count_finish(struct pst_table_sink *sink)
 {
     ((struct counting *)sink)->finishes++;
-    return 0;
+    return ((struct counting *)sink)->finish_error;
 }
 
 static void count_close(struct pst_table_sink *sink)
@@ -167,6 +168,47 @@ static void what_a_sink_refuses_is_told(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(message, "this bank is closed"));
 }
 
+/* A program that looks for errors below 0 would take the restore for done. */
+static void what_is_neither_0_nor_an_error_fails(void)
+{
+    char message[PST_MESSAGE_BYTES];
+    for (int i = 0; i < 3; i++) {
+        struct counting counting = new_counting();
+        *(int *[]){&counting.row_error, &counting.finish_error, &counting.open_error}[i] = 7;
+        CU_ASSERT_EQUAL(restore(&counting, NULL, message), -EINVAL);
+        CU_ASSERT_PTR_NOT_NULL(strstr(message, "returned 7"));
+    }
+}
+
+static int open_and_fill_text(void *context, const struct pst_database *database, int directory_fd,
+                              struct pst_table_sink **sink, char *error_text)
+{
+    (void)database;
+    (void)directory_fd;
+    (void)sink;
+    memset(error_text, 'x', PST_TABLE_SINK_TEXT_BYTES);
+    error_text[1] = '\n';
+    *(bool *)context = true;
+    return -EDOM;
+}
+
+static void a_text_without_an_end_is_cut(void)
+{
+    struct pst_restore_job job;
+    struct pst_restore_outcome outcome;
+    bool was_called = false;
+    pst_restore_job_init(&job);
+    pst_restore_outcome_init(&outcome);
+    job.directory = to;
+    job.open_sink = open_and_fill_text;
+    job.sink_context = &was_called;
+    CU_ASSERT_EQUAL(pst_run_restore(&job, &outcome), -EDOM);
+    CU_ASSERT_TRUE(was_called);
+    const char *text = strstr(outcome.message, ": x?x"); /* on one line */
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    CU_ASSERT_EQUAL(strlen(text + 2), PST_TABLE_SINK_TEXT_BYTES);
+}
+
 static void rows_that_nobody_takes_are_refused(void)
 {
     char message[PST_MESSAGE_BYTES];
@@ -230,6 +272,8 @@ int main(void)
         {"rows come back without a target", rows_come_back_without_a_target},
         {"a sink need not make a file", a_sink_need_not_make_a_file},
         {"what a sink refuses is told", what_a_sink_refuses_is_told},
+        {"what is neither 0 nor an error fails", what_is_neither_0_nor_an_error_fails},
+        {"a text without an end is cut", a_text_without_an_end_is_cut},
         {"rows that nobody takes are refused", rows_that_nobody_takes_are_refused},
         {"a sink of another version is refused", a_sink_of_another_version_is_refused},
         {"a source that lists nonsense fails", a_source_that_lists_nonsense_fails},

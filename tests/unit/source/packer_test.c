@@ -150,9 +150,51 @@ static void what_cannot_be_encoded_changes_nothing(void)
     pack_file("good", 4);
     const struct pst_object bad = {.id = next_id, .type = PST_OBJECT_FILE, .path = "../bad"};
     CU_ASSERT_EQUAL(pst_packer_object(&packer, &bad, NULL), -EINVAL);
+    CU_ASSERT_EQUAL(pst_packer_extent(&packer, 4, 1), -EINVAL); /* would be "good"'s */
     pack_file("good too", 4);
     finish();
     CU_ASSERT_EQUAL(collected.listing.objects, 2);
+    CU_ASSERT_EQUAL(collected.listing.bytes, 8);
+}
+
+static void names_that_no_slot_holds_are_refused(void)
+{
+    static char path[PST_FRAGMENT_SLOT_BYTES];
+    memset(path, 'p', sizeof(path) - 1);
+    const struct pst_object object = {
+        .id = next_id, .type = PST_OBJECT_FILE, .path = "file", .size = 3};
+    const struct pst_fragment_file file = {.path = path, .size_bytes = 3};
+    CU_ASSERT_EQUAL(pst_packer_object(&packer, &object, &file), -EINVAL);
+    CU_ASSERT_EQUAL(pst_packer_extent(&packer, 0, 3), -EINVAL);
+    finish();
+    CU_ASSERT_EQUAL(collected.listing.objects, 0);
+}
+
+/* Its bytes are the first name's. */
+static void a_further_name_has_no_bytes(void)
+{
+    pack_file("name", 4);
+    const struct pst_object link = {.id = next_id++,
+                                    .type = PST_OBJECT_HARD_LINK,
+                                    .path = "a further and longer name of it",
+                                    .linked_object = 1};
+    ASSERT_OK(pst_packer_link(&packer, &link));
+    CU_ASSERT_EQUAL(pst_packer_extent(&packer, 4, PST_FRAGMENT_BYTES_MAX), -EINVAL);
+    CU_ASSERT_EQUAL(pst_packer_look(&packer), -EINVAL);
+    finish();
+    CU_ASSERT_EQUAL(collected.listing.objects, 2);
+    CU_ASSERT_EQUAL(collected.listing.bytes, 4);
+}
+
+static void there_is_nothing_to_look_at_without_a_file(void)
+{
+    const struct pst_object object = {.id = next_id++, .type = PST_OBJECT_FILE, .path = "empty"};
+    CU_ASSERT_EQUAL(pst_packer_look(&packer), -EINVAL);
+    ASSERT_OK(pst_packer_object(&packer, &object, NULL));
+    CU_ASSERT_EQUAL(pst_packer_look(&packer), -EINVAL);
+    finish();
+    CU_ASSERT_EQUAL_FATAL(collected.count, 1);
+    CU_ASSERT_EQUAL(collected.fragments[0]->files_count, 0);
 }
 
 static void the_sinks_word_is_passed_on(void)
@@ -177,6 +219,7 @@ static void a_full_fragment_refuses_and_stays(void)
     CU_ASSERT_EQUAL(slot->entries_count, 0);
     CU_ASSERT_TRUE(pst_fragment_has_room(slot, PST_FRAGMENT_DATA_BYTES - 8, 2));
     CU_ASSERT_FALSE(pst_fragment_has_room(slot, PST_FRAGMENT_DATA_BYTES - 8, 3));
+    CU_ASSERT_FALSE(pst_fragment_has_room(slot, SIZE_MAX, 0));
     ASSERT_OK(pst_fragment_add_entry(slot, entry, PST_FRAGMENT_DATA_BYTES - 5, true));
     CU_ASSERT_EQUAL(pst_fragment_add_file(slot, &file), -ENOSPC);
     CU_ASSERT_EQUAL(slot->files_count, 1);
@@ -199,6 +242,9 @@ static CU_TestInfo tests[] = {
     {"the slot runs out before extents", the_slot_runs_out_before_extents},
     {"entries alone fill fragments too", entries_alone_fill_fragments_too},
     {"what cannot be encoded changes nothing", what_cannot_be_encoded_changes_nothing},
+    {"names that no slot holds are refused", names_that_no_slot_holds_are_refused},
+    {"a further name has no bytes", a_further_name_has_no_bytes},
+    {"there is nothing to look at without a file", there_is_nothing_to_look_at_without_a_file},
     {"the sink's word is passed on", the_sinks_word_is_passed_on},
     {"a full fragment refuses and stays", a_full_fragment_refuses_and_stays},
     CU_TEST_INFO_NULL,
