@@ -19,6 +19,7 @@
 #include "penstock/limits.h"
 
 #define YIELDS 64u            /* before a wait sleeps */
+#define FURTHER_ON 4u         /* entries: some hundred nanoseconds */
 #define DESCRIPTORS_MIN 1024u /* the usual limit */
 
 /* ---- open and close ---- */
@@ -33,7 +34,7 @@ static uint32_t threads_for(uint32_t ldms)
     return ldms - 1 < AHEAD_THREADS_MAX ? ldms - 1 : AHEAD_THREADS_MAX;
 }
 
-int ahead_open(uint32_t ldms, struct ahead **ahead_out)
+int ahead_open(uint32_t ldms, uint64_t seed, struct ahead **ahead_out)
 {
     uint32_t threads_max = threads_for(ldms);
     uint32_t blocks = AHEAD_OPEN + AHEAD_LEAVING + (threads_max ? AHEAD_BLOCKS_MAX : 0);
@@ -55,6 +56,7 @@ int ahead_open(uint32_t ldms, struct ahead **ahead_out)
     }
     ahead->free_dirs_count = AHEAD_DIRS_MAX;
     ahead->threads_max = threads_max;
+    ahead->seed = seed;
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->work, NULL);
     pthread_cond_init(&ahead->moved, NULL);
@@ -262,7 +264,7 @@ static int next_block(struct ahead *ahead, struct ahead_dir *dir)
     block = ahead_take_block(ahead, dir);
     dir->state = AHEAD_BUSY;
     pthread_mutex_unlock(&ahead->lock);
-    int result = ahead_read_entries(dir->fd, block);
+    int result = ahead_read_entries(ahead, dir->fd, block);
     pthread_mutex_lock(&ahead->lock);
     dir->state = block->is_last ? AHEAD_ENDED : AHEAD_READY;
     if (result > 0)
@@ -304,6 +306,18 @@ const char *ahead_name(const struct ahead_dir *dir)
 int64_t ahead_cookie(const struct ahead_dir *dir)
 {
     return dir->current->entries[dir->used].record->d_off;
+}
+
+uint64_t ahead_hash(const struct ahead_dir *dir)
+{
+    return dir->current->entries[dir->used].hash;
+}
+
+uint64_t ahead_hash_further_on(const struct ahead_dir *dir)
+{
+    uint32_t last = dir->current->count - 1;
+    uint32_t later = dir->used + FURTHER_ON;
+    return dir->current->entries[later < last ? later : last].hash;
 }
 
 /* A thread is at the entry. */

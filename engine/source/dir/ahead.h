@@ -63,8 +63,8 @@ struct ahead_dir {
 };
 
 /* ldms: that wait for what is listed; for one, and for 0, the walk does all itself. Threads are
- * started once there is something to do for them. 0 or -ENOMEM. */
-PST_MUST_USE int ahead_open(uint32_t ldms, struct ahead **ahead);
+ * started once there is something to do for them. seed: of hashes of names. 0 or -ENOMEM. */
+PST_MUST_USE int ahead_open(uint32_t ldms, uint64_t seed, struct ahead **ahead);
 
 /* The walk has left all directories. NULL is allowed. */
 void ahead_close(struct ahead *ahead);
@@ -100,6 +100,10 @@ bool ahead_has_next(const struct ahead_dir *dir);
 /* The current entry: its name, valid until ahead_next, and where to read on behind it. */
 const char *ahead_name(const struct ahead_dir *dir);
 int64_t ahead_cookie(const struct ahead_dir *dir);
+
+/* seen_hash() of its name; and of one that comes some entries later, where that is known. */
+uint64_t ahead_hash(const struct ahead_dir *dir);
+uint64_t ahead_hash_further_on(const struct ahead_dir *dir);
 
 /* Looks at the current entry, whose path this is. 0 or -errno: of fstatat(2). */
 PST_MUST_USE int ahead_look(struct ahead *ahead, struct ahead_dir *dir, const char *path,

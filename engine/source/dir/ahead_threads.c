@@ -14,6 +14,7 @@
 
 #include "engine/base/thread.h"
 #include "engine/source/dir/attributes.h"
+#include "engine/source/dir/seen.h"
 
 #define RECORD_ROOM 512u /* a longer record, of a name that only FUSE allows, begins a block */
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
@@ -112,7 +113,7 @@ static bool is_dots(const char *name)
     return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-static void take_entries(struct ahead_block *block, size_t bytes)
+static void take_entries(uint64_t seed, struct ahead_block *block, size_t bytes)
 {
     for (size_t at = 0; at < bytes;) {
         const struct dirent64 *record = (const void *)(block->buffer + at);
@@ -122,13 +123,14 @@ static void take_entries(struct ahead_block *block, size_t bytes)
         assert(block->count < AHEAD_ENTRIES_MAX);
         struct ahead_entry *entry = &block->entries[block->count++];
         entry->record = record;
+        entry->hash = seen_hash(seed, record->d_name);
         entry->child = NULL;
         atomic_store_explicit(&entry->state, AHEAD_ENTRY_NEW, memory_order_relaxed);
     }
 }
 
 /* An error after some entries is met again by the next reading. */
-static int fill_buffer(int fd, struct ahead_block *block)
+static int fill_buffer(uint64_t seed, int fd, struct ahead_block *block)
 {
     size_t filled = 0;
     while (sizeof(block->buffer) - filled >= RECORD_ROOM) {
@@ -141,16 +143,16 @@ static int fill_buffer(int fd, struct ahead_block *block)
         }
         filled += (size_t)bytes;
     }
-    take_entries(block, filled);
+    take_entries(seed, block, filled);
     return 0;
 }
 
 /* A buffer full of "." and ".." is none. */
-int ahead_read_entries(int fd, struct ahead_block *block)
+int ahead_read_entries(const struct ahead *ahead, int fd, struct ahead_block *block)
 {
     int error = 0;
     while (!error && block->count == 0 && !block->is_last)
-        error = fill_buffer(fd, block);
+        error = fill_buffer(ahead->seed, fd, block);
     return error ? error : block->count > 0;
 }
 
@@ -344,7 +346,7 @@ static void read_ahead(struct ahead *ahead, struct ahead_dir *dir)
     ahead->opened += is_wanted;
     pthread_mutex_unlock(&ahead->lock);
     int fd = is_wanted ? open_child(dir) : dir->fd;
-    int result = fd < 0 ? fd : ahead_read_entries(fd, block);
+    int result = fd < 0 ? fd : ahead_read_entries(ahead, fd, block);
     pthread_mutex_lock(&ahead->lock);
     if (is_wanted)
         dir->fd = fd;

@@ -28,6 +28,7 @@ enum ahead_entry_state {
 struct ahead_entry {
     struct stat status; /* once it is seen */
     const struct dirent64 *record;
+    uint64_t hash;           /* of its name */
     struct ahead_dir *child; /* lock */
     _Atomic uint8_t state;   /* enum ahead_entry_state */
     uint8_t hints;           /* enum attributes_hints, once it is seen */
@@ -51,6 +52,7 @@ struct ahead {
     pthread_cond_t moved;   /* for the walk */
     atomic_bool is_awaited; /* the walk sleeps, or is about to */
     bool must_stop;
+    uint64_t seed;
     uint32_t idle; /* threads */
     uint32_t threads_max;
     uint32_t reach; /* directories, and blocks of one, that may be ahead of the walk */
@@ -79,7 +81,7 @@ void ahead_wake_a_thread(struct ahead *ahead);
 void ahead_start_threads(struct ahead *ahead);
 
 /* Without the lock: fills an empty block. 1, 0 at the directory's end, or -errno. */
-PST_MUST_USE int ahead_read_entries(int fd, struct ahead_block *block);
+PST_MUST_USE int ahead_read_entries(const struct ahead *ahead, int fd, struct ahead_block *block);
 
 /* Without the lock: the next entry that nobody looks at, NULL: there is none; and looks at it.
  * is_for_later: it may be read ahead if it is a directory. */

@@ -1,4 +1,5 @@
-/* Hashes of names, with their directory's number. Called by tree.c on the source's thread. */
+/* Hashes of names, with their directory's number. Called by tree.c on the source's thread, and
+ * seen_hash by ahead_threads.c on threads of its own. */
 #include "engine/source/dir/seen.h"
 
 #include <errno.h>
@@ -9,13 +10,18 @@
 
 #define FIRST_SIZE 1024u
 
-/* Never 0. */
-static uint64_t hash_of(const struct seen_names *seen, uint64_t directory, const char *name)
+uint64_t seen_hash(uint64_t seed, const char *name)
 {
     uint64_t hash;
-    const struct pst_digest digest =
-        pst_digest_of(name, strlen(name), seen->seed ^ directory * UINT64_C(0x9e3779b97f4a7c15));
+    const struct pst_digest digest = pst_digest_of(name, strlen(name), seed);
     memcpy(&hash, digest.bytes, sizeof(hash));
+    return hash;
+}
+
+/* Never 0. */
+static uint64_t hash_in(uint64_t directory, uint64_t name)
+{
+    uint64_t hash = name ^ directory * UINT64_C(0x9e3779b97f4a7c15);
     return hash ? hash : 1;
 }
 
@@ -57,12 +63,12 @@ static int make_room(struct seen_names *seen)
     return seen->count >= seen->size / 2 ? grow_table(seen) : 0;
 }
 
-int seen_add(struct seen_names *seen, uint64_t directory, const char *name)
+int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name)
 {
     int error = make_room(seen);
     if (error && error != -EFBIG)
         return error;
-    uint64_t hash = hash_of(seen, directory, name);
+    uint64_t hash = hash_in(directory, name);
     size_t place = place_of(seen, hash);
     if (seen->table[place])
         return 0;
@@ -71,6 +77,12 @@ int seen_add(struct seen_names *seen, uint64_t directory, const char *name)
     seen->table[place] = hash;
     seen->stack[seen->count++] = hash;
     return 1;
+}
+
+void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name)
+{
+    if (seen->size > 0)
+        __builtin_prefetch(&seen->table[hash_in(directory, name) & (seen->size - 1)]);
 }
 
 /* Those behind the place move up, as far as each may. */

@@ -12,9 +12,8 @@
 
 #define SEEN_NAMES_MAX (1u << 21) /* 48 MiB */
 
-/* Zeros, but for the seed, are an empty one. */
+/* Zeros are an empty one. */
 struct seen_names {
-    uint64_t seed;   /* nobody else's: that names collide cannot be brought about */
     uint64_t *stack; /* hashes of names, in the order in which they came */
     size_t count;
     size_t room;
@@ -22,9 +21,16 @@ struct seen_names {
     size_t size;     /* a power of two */
 };
 
-/* 1: the name, in the directory of this number, is new; 0: it is not; -ENOMEM; -EFBIG: no more can
- * be kept. */
-PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, const char *name);
+/* Of a name, by a seed that is nobody else's: that names collide cannot be brought about. Any
+ * thread. */
+uint64_t seen_hash(uint64_t seed, const char *name);
+
+/* 1: the name of this hash, in the directory of this number, is new; 0: it is not; -ENOMEM; -EFBIG:
+ * no more can be kept. */
+PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name);
+
+/* The name is added soon. */
+void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name);
 
 /* Forgets all but the first so many. */
 void seen_forget(struct seen_names *seen, size_t count);

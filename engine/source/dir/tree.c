@@ -146,9 +146,10 @@ int tree_open(struct tree *tree, int root_fd, uint32_t ldms)
     tree->path[0] = '\0';
     tree->entered = 0;
     tree->seen = (struct seen_names){0};
-    if (getrandom(&tree->seen.seed, sizeof(tree->seen.seed), 0) < 0)
+    uint64_t seed;
+    if (getrandom(&seed, sizeof(seed), 0) < 0)
         return -errno;
-    int error = ahead_open(ldms, &tree->ahead);
+    int error = ahead_open(ldms, seed, &tree->ahead);
     if (error)
         return error;
     int fd = openat(root_fd, ".", DIRECTORY_FLAGS);
@@ -258,7 +259,8 @@ static int end_level(struct tree *tree, struct tree_level *level)
 /* Whether the entry was not met before. 1, 0, or -ENOMEM. */
 static int is_new(struct tree *tree, struct tree_level *level)
 {
-    int added = seen_add(&tree->seen, level->number, ahead_name(level->dir));
+    seen_expect(&tree->seen, level->number, ahead_hash_further_on(level->dir));
+    int added = seen_add(&tree->seen, level->number, ahead_hash(level->dir));
     level->is_blind |= added == -EFBIG;
     return added == -EFBIG ? 1 : added;
 }

@@ -466,7 +466,7 @@ static void there_is_a_block_more_than_are_in_use(void)
     atomic_store(&is_held, false);
     atomic_store(&is_released, false);
     atomic_store(&holding, CALL_LOOK);
-    ASSERT_OK(ahead_open(AHEAD_THREADS_MAX + 1, &ahead));
+    ASSERT_OK(ahead_open(AHEAD_THREADS_MAX + 1, 1, &ahead));
     levels[0] = begin_directory(open_directory(AT_FDCWD, "."));
     CU_ASSERT_EQUAL(ahead_next(ahead, levels[0], ""), 1);
     CU_ASSERT_EQUAL(ahead_next(ahead, levels[0], ""), 1);
@@ -521,7 +521,7 @@ static void one_further_on_is_read_to_its_end(void)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
     make_long_directories();
-    ASSERT_OK(ahead_open(LDMS, &ahead));
+    ASSERT_OK(ahead_open(LDMS, 1, &ahead));
     struct ahead_dir *root = begin_directory(open_directory(AT_FDCWD, "."));
     CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, root, ""), 1);
     struct ahead_dir *first = enter_directory(root);
