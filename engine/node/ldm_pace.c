@@ -7,5 +7,8 @@ uint64_t ldm_pace_keep(struct pst_pace_share *pace, struct pst_ring *ring, bool 
                        uint64_t now_ns)
 {
     const struct pst_ring_transfers ended = pst_ring_take_transfers(ring);
-    return reads ? pst_pace_keep(pace, ring, &ended, now_ns) : PST_DEADLINE_NONE;
+    if (reads)
+        return pst_pace_keep(pace, ring, &ended, now_ns);
+    pst_pace_note_io(pace, ended.busy_ns);
+    return PST_DEADLINE_NONE;
 }

@@ -11,9 +11,9 @@
 #define BURST_NS (NS_PER_S / 10)
 #define STEP_NS (NS_PER_S / 10)
 #define QUIET_NS (NS_PER_S / 20)
-#define QUIET_FIRST_NS (NS_PER_S / 50) /* before it begins, by itself */
-#define SLEEP_NS_MAX (NS_PER_S / 10)   /* of who cannot be woken */
-#define PAUSE_NS NS_PER_S              /* without a step: nothing was read meanwhile */
+#define QUIET_FIRST_NS (NS_PER_S / 100) /* before it begins; three of these are shorter */
+#define SLEEP_NS_MAX (NS_PER_S / 10)    /* of who cannot be woken */
+#define PAUSE_NS NS_PER_S               /* without a step: nothing was read meanwhile */
 
 /* A piece takes 1/16 s at the rate, so that all threads soon have their turn, and a backup is seen
  * to go on. */
@@ -79,7 +79,6 @@ static void apply(struct pst_pace *pace, const struct pst_pace_setting *setting)
     publish(pace, is_rate ? setting->bytes_per_s : 0, UINT32_MAX,
             setting->mode == PST_PACE_MAX ? PST_IO_PRIORITY_USUAL : PST_IO_PRIORITY_LOW,
             is_rate ? PST_PACE_SET : PST_PACE_FREE);
-    put(&pace->quiet_until_ns, 0);
     put(&pace->step_at_ns, 0);
     atomic_fetch_add_explicit(&pace->version, 1, memory_order_release);
     atomic_store_explicit(&pace->line_ns, pst_monotonic_ns(), memory_order_release);
@@ -89,12 +88,14 @@ void pst_pace_init(struct pst_pace *pace, const struct pst_pace_setting *setting
 {
     *pace = (struct pst_pace){.depth_max = depth};
     pressure_open(&pace->pressure);
+    pace->host = host_page_open();
     apply(pace, setting);
 }
 
 void pst_pace_release(struct pst_pace *pace)
 {
     pressure_close(&pace->pressure);
+    host_page_close(pace->host);
 }
 
 static bool take_turn(struct pst_pace *pace)
@@ -207,10 +208,18 @@ static void follow(struct pst_pace_share *share)
     share->due_ns = 0;
 }
 
+/* For how long all who keep `auto` here are silent yet. What is too long, nobody of them wrote. */
+static uint64_t silence_ns(const struct pst_pace *pace, uint64_t now_ns)
+{
+    uint64_t until_ns = get(&pace->host->quiet_until_ns);
+    return until_ns > now_ns && until_ns - now_ns <= QUIET_NS ? until_ns - now_ns : 0;
+}
+
 static uint32_t room_at(struct pst_pace_share *share, uint64_t now_ns)
 {
     const struct pst_pace *pace = share->pace;
-    uint64_t quiet_until_ns = get(&pace->quiet_until_ns);
+    bool is_auto = get_small(&pace->mode) == PST_PACE_AUTO;
+    uint64_t quiet_until_ns = now_ns + (is_auto ? silence_ns(pace, now_ns) : 0);
     if (share->credit_bytes <= 0)
         reserve(share, now_ns);
     uint64_t bytes_per_s = get(&pace->bytes_per_s);
@@ -232,14 +241,14 @@ static uint32_t room_at(struct pst_pace_share *share, uint64_t now_ns)
 static uint32_t room_of(struct pst_pace_share *share)
 {
     struct pst_pace *pace = share->pace;
-    bool is_quiet = get(&pace->quiet_until_ns) > 0;
+    bool may_be_quiet = get_small(&pace->mode) == PST_PACE_AUTO;
     follow(share);
-    if (get(&pace->bytes_per_s) == 0 && !is_quiet) {
+    if (get(&pace->bytes_per_s) == 0 && !may_be_quiet) {
         share->credit_bytes = 0;
         share->due_ns = 0;
         return UINT32_MAX;
     }
-    if (share->credit_bytes > 0 && share->due_ns == 0 && !is_quiet)
+    if (share->credit_bytes > 0 && share->due_ns == 0 && !may_be_quiet)
         return piece_of(get(&pace->bytes_per_s));
     return room_at(share, pst_monotonic_ns());
 }
@@ -325,15 +334,22 @@ void pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t 
     atomic_fetch_add_explicit(&share->pace->transfer_ns, ns, RELAXED);
 }
 
-void pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
+void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
 {
     if (busy_ns > 0 && is_auto(share))
-        atomic_fetch_add_explicit(&share->pace->own_io_ns, busy_ns, RELAXED);
+        atomic_fetch_add_explicit(&share->pace->host->io_ns, busy_ns, RELAXED);
 }
 
 static uint64_t empty(_Atomic uint64_t *sum)
 {
     return atomic_exchange_explicit(sum, 0, RELAXED);
+}
+
+static uint64_t grown(const _Atomic uint64_t *sum, uint64_t *before)
+{
+    uint64_t now = get(sum), more = now - *before;
+    *before = now;
+    return more;
 }
 
 static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint64_t now_ns,
@@ -344,8 +360,8 @@ static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint6
         .bytes = empty(&pace->bytes),
         .threads = atomic_exchange_explicit(&pace->threads, 0, RELAXED),
         .wait_ns = empty(&pace->wait_ns),
-        .own_io_ns = empty(&pace->own_io_ns),
-        .own_cpu_ns = empty(&pace->own_cpu_ns),
+        .own_io_ns = grown(&pace->host->io_ns, &pace->host_io_ns),
+        .own_cpu_ns = grown(&pace->host->cpu_ns, &pace->host_cpu_ns),
         .transfers = (uint32_t)empty(&pace->transfers),
         .transfer_ns = empty(&pace->transfer_ns),
         .has_pressure = now->is_known && pace->before.is_known,
@@ -359,12 +375,18 @@ static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint6
     atomic_fetch_add_explicit(&pace->step, 1, RELAXED);
 }
 
-static void begin_quiet(struct pst_pace *pace, uint64_t now_ns)
+/* Whoever wants to hear others makes all silent, and all listen then. */
+static void begin_window(struct pst_pace *pace, uint64_t now_ns)
 {
-    uint64_t quiet_ns = pace->control.quiet_first > 0 ? QUIET_FIRST_NS : QUIET_NS;
-    pace->was_quiet = pace->control.wants_quiet;
-    put(&pace->quiet_until_ns, pace->was_quiet ? now_ns + quiet_ns : 0);
-    put(&pace->step_at_ns, now_ns + (pace->was_quiet ? quiet_ns : STEP_NS));
+    uint32_t first = pace->control.quiet_first;
+    uint64_t quiet_ns = first > 0 ? QUIET_FIRST_NS : QUIET_NS, left_ns = silence_ns(pace, now_ns);
+    if (pace->control.wants_quiet && left_ns == 0) {
+        left_ns = first > 0 ? first * QUIET_FIRST_NS : QUIET_NS;
+        put(&pace->host->quiet_until_ns, now_ns + left_ns);
+    }
+    pace->was_quiet = left_ns > 0;
+    uint64_t window_ns = !pace->was_quiet ? STEP_NS : left_ns < quiet_ns ? left_ns : quiet_ns;
+    put(&pace->step_at_ns, now_ns + window_ns);
 }
 
 /* One step; whose turn it is. */
@@ -391,7 +413,7 @@ static void decide(struct pst_pace *pace, uint64_t now_ns)
     publish(pace, pace->control.bytes_per_s, pace->control.depth, priority_of(&pace->control),
             pace->control.reason);
     put_small(&pace->is_gentle, is_held(&pace->control));
-    begin_quiet(pace, now_ns);
+    begin_window(pace, now_ns);
 }
 
 /* Once in a step. */
@@ -403,9 +425,15 @@ static void note_cpu(struct pst_pace_share *share)
     share->noted_step = step + 1;
     uint64_t waited_ns = pressure_waited_ns(share->schedstat_fd);
     if (waited_ns > share->cpu_waited_ns)
-        atomic_fetch_add_explicit(&share->pace->own_cpu_ns, waited_ns - share->cpu_waited_ns,
+        atomic_fetch_add_explicit(&share->pace->host->cpu_ns, waited_ns - share->cpu_waited_ns,
                                   RELAXED);
     share->cpu_waited_ns = waited_ns;
+}
+
+/* Another has called for silence: what was read until then is a window of its own. */
+static bool is_joining(struct pst_pace *pace, uint64_t now_ns)
+{
+    return silence_ns(pace, now_ns) > 0 && !pace->was_quiet;
 }
 
 uint64_t pace_tick(struct pst_pace_share *share, uint64_t now_ns)
@@ -414,11 +442,11 @@ uint64_t pace_tick(struct pst_pace_share *share, uint64_t now_ns)
     if (!is_auto(share))
         return UINT64_MAX;
     note_cpu(share);
-    if (now_ns < get(&pace->step_at_ns))
+    if (now_ns < get(&pace->step_at_ns) && !is_joining(pace, now_ns))
         return get(&pace->step_at_ns);
     if (!take_turn(pace))
         return now_ns + STEP_NS;
-    if (is_auto(share) && now_ns >= get(&pace->step_at_ns))
+    if (is_auto(share) && (now_ns >= get(&pace->step_at_ns) || is_joining(pace, now_ns)))
         decide(pace, now_ns);
     end_turn(pace);
     return get(&pace->step_at_ns);

@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/pace/host_page.h"
 #include "engine/pace/pace_control.h"
 #include "engine/pace/pace_text.h"
 #include "engine/pace/pressure.h"
@@ -30,14 +31,13 @@ struct pst_pace {
 
     _Atomic uint64_t bytes_per_s; /* that count now; 0: no limit */
     _Atomic uint64_t line_ns;     /* CLOCK_MONOTONIC: the budget is taken until then */
-    _Atomic uint64_t quiet_until_ns;
     _Atomic uint32_t depth;
     _Atomic uint32_t priority; /* enum pst_io_priority */
     _Atomic uint32_t is_gentle;
     _Atomic uint32_t reason; /* enum pst_pace_reason */
 
     /* Since the last step. */
-    _Atomic uint64_t bytes, wait_ns, own_io_ns, own_cpu_ns, transfers, transfer_ns;
+    _Atomic uint64_t bytes, wait_ns, transfers, transfer_ns;
     _Atomic uint32_t threads;
     _Atomic uint32_t denials;    /* of budget */
     _Atomic uint32_t step;       /* their number */
@@ -46,9 +46,11 @@ struct pst_pace {
     struct pace_control control;
     uint32_t control_version;
     struct pressure pressure;
+    struct host_page *host;
     struct pressure_sample before;
-    uint64_t before_ns; /* 0: nothing was measured yet */
-    bool was_quiet;
+    uint64_t before_ns;               /* 0: nothing was measured yet */
+    uint64_t host_io_ns, host_cpu_ns; /* what the page said then */
+    atomic_bool was_quiet;
     uint32_t depth_max;
 
     /* Since the start, for reports. */
@@ -111,6 +113,10 @@ uint32_t pst_pace_depth(const struct pst_pace_share *share);
 /* The thread waited for a disk. */
 void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns);
 
+/* For so long, reads or writes of the thread were, or may have been, in flight: nobody who keeps
+ * `auto` takes them for a neighbour's. While it keeps its pace, pst_pace_keep() does this. */
+void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns);
+
 /* ---- private to engine/pace: others call pst_pace_keep() of ring_pace.h ---- */
 
 /* What the requests of the thread are to be: of that priority; small, because others use the disk,
@@ -118,10 +124,8 @@ void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns);
 enum pst_io_priority pace_priority(const struct pst_pace_share *share);
 bool pace_is_gentle(const struct pst_pace_share *share);
 
-/* What the thread has measured: transfers ended; for so long, reads or writes of its own were, or
- * may have been, in flight. */
+/* So many transfers of the thread ended. */
 void pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns);
-void pace_note_io(struct pst_pace_share *share, uint64_t busy_ns);
 
 /* While the thread reads: decides anew where that is due. Returns when it is due next;
  * UINT64_MAX: never. */

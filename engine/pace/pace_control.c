@@ -112,9 +112,9 @@ static uint32_t steps_until_quiet(const struct pace_control *control)
 static void end_quiet(struct pace_control *control)
 {
     control->wants_quiet = control->quiet_first > 1;
+    control->until_quiet = steps_until_quiet(control);
     if (control->quiet_first == 0 || --control->quiet_first > 0)
         return;
-    control->until_quiet = steps_until_quiet(control);
     if (control->heard < PACE_HEARD || control->heard_io >= NEIGHBOUR || !agree(control))
         return;
     control->depth = control->depth_max;
@@ -131,10 +131,7 @@ static void listen(struct pace_control *control, const struct pace_window *windo
     control->io = sees ? smooth(control->io, now) : control->heard_io;
     sees = see_others(&now, window->cpu_stall_ns, window->own_cpu_ns, window->elapsed_ns);
     control->cpu = sees ? smooth(control->cpu, now) : control->heard_cpu;
-    if (control->until_quiet-- > 0)
-        return;
-    control->until_quiet = steps_until_quiet(control);
-    control->wants_quiet = true;
+    control->wants_quiet = control->until_quiet-- == 0;
 }
 
 /* The peak follows what is read where no limit counts: from the page cache now, then from a disk.

@@ -208,6 +208,34 @@ static void small_files_count_as_a_block(void)
     pst_pace_release(&pace);
 }
 
+static int file_of(const char *text)
+{
+    int fd = memfd_create("pressure", MFD_CLOEXEC);
+    CU_ASSERT_EQUAL(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
+    return fd;
+}
+
+static struct host_page host;
+
+static void open_auto(struct pst_pace *of, struct pst_pace_share *share, const char *io)
+{
+    const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
+    pst_pace_init(of, &automatic, 8);
+    pressure_close(&of->pressure);
+    of->pressure.io_fd = file_of(io);
+    of->pressure.cpu_fd = file_of("some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
+    host_page_close(of->host);
+    of->host = &host;
+    pst_pace_share_open(share, of);
+}
+
+static void close_auto(struct pst_pace *of, struct pst_pace_share *share)
+{
+    of->host = host_page_open(); /* which pst_pace_release closes */
+    pst_pace_share_close(share);
+    pst_pace_release(of);
+}
+
 /* Nothing is decided by a pace that is not auto, and auto has no limit of its own at first. */
 static void only_auto_ticks(void)
 {
@@ -216,6 +244,8 @@ static void only_auto_ticks(void)
     const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
     pst_pace_init(&pace, &fixed, 8);
     pressure_close(&pace.pressure); /* what the host's disks do is not part of this */
+    host_page_close(pace.host);
+    pace.host = &host;
     pst_pace_share_open(&share, &pace);
     CU_ASSERT_EQUAL(pace_tick(&share, pst_monotonic_ns()), UINT64_MAX);
     CU_ASSERT_EQUAL(pace_priority(&share), PST_IO_PRIORITY_LOW);
@@ -226,33 +256,82 @@ static void only_auto_ticks(void)
     CU_ASSERT_EQUAL(next_ns, now_ns + NS_PER_S / 10);
     CU_ASSERT_EQUAL(pst_pace_depth(&share), 8);
     CU_ASSERT_EQUAL(pace_tick(&share, now_ns), next_ns);
-    pst_pace_share_close(&share);
-    pst_pace_release(&pace);
+    close_auto(&pace, &share);
 }
 
-static int file_of(const char *text)
+/* A silence is short, and this thread may be put to sleep for longer. */
+static bool is_silent(struct pst_pace_share *share)
 {
-    int fd = memfd_create("pressure", MFD_CLOEXEC);
-    CU_ASSERT_EQUAL(pwrite(fd, text, strlen(text), 0), (ssize_t)strlen(text));
-    return fd;
+    for (int i = 0; i < 100; i++) {
+        atomic_store(&host.quiet_until_ns, pst_monotonic_ns() + NS_PER_S / 20);
+        if (pst_pace_take(share, 1) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* Where others used a disk of late. */
 static void auto_listens_before_it_begins(void)
 {
     struct pst_pace_share share;
-    const struct pst_pace_setting automatic = {.mode = PST_PACE_AUTO, .min_rate = 16 * MIB};
-    pst_pace_init(&pace, &automatic, 8);
-    pressure_close(&pace.pressure);
-    pace.pressure.io_fd = file_of("some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
-    pace.pressure.cpu_fd = file_of("some avg10=0.00 avg60=0.00 avg300=0.00 total=1\n");
-    pst_pace_share_open(&share, &pace);
-    uint64_t now_ns = pst_monotonic_ns() + 60 * NS_PER_S; /* it is quiet for as long as this runs */
-    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 50);
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
+    uint64_t now_ns = pst_monotonic_ns();
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 100);
     CU_ASSERT_EQUAL(pst_pace_depth(&share), 4);
-    CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 0);
-    pst_pace_share_close(&share);
-    pst_pace_release(&pace);
+    CU_ASSERT_EQUAL(atomic_load(&host.quiet_until_ns), now_ns + 3 * NS_PER_S / 100);
+    CU_ASSERT_TRUE(is_silent(&share));
+    close_auto(&pace, &share);
+}
+
+static void a_silence_is_everybodys(void)
+{
+    struct pst_pace_share share;
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n");
+    uint64_t now_ns = pst_monotonic_ns();
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 10);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 1);
+    CU_ASSERT_TRUE(is_silent(&share));
+    pst_pace_set(&pace, &unlimited);
+    CU_ASSERT_FALSE(is_silent(&share));
+    close_auto(&pace, &share);
+}
+
+/* What a page that is damaged says for an hour. */
+static void a_silence_has_an_end(void)
+{
+    struct pst_pace_share share;
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n");
+    uint64_t now_ns = pst_monotonic_ns();
+    atomic_store(&host.quiet_until_ns, now_ns + 3600 * NS_PER_S);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 1);
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 10);
+    close_auto(&pace, &share);
+}
+
+/* In a silence that another called for, others of Penstock read for 15 of 20 ms, and threads of the
+ * host waited for as long. */
+static void what_others_of_penstock_read_is_not_heard(void)
+{
+    struct pst_pace_share share;
+    const uint64_t ms = NS_PER_S / 1000;
+    const char *after = "some avg10=0.00 avg60=0.00 avg300=0.00 total=16000\n";
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n");
+    uint64_t now_ns = pst_monotonic_ns();
+    pace_tick(&share, now_ns);
+    atomic_store(&host.quiet_until_ns, now_ns + 30 * ms);
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns + 10 * ms), now_ns + 30 * ms);
+    atomic_fetch_add(&host.io_ns, 15 * ms);
+    CU_ASSERT_EQUAL(pwrite(pace.pressure.io_fd, after, strlen(after), 0), (ssize_t)strlen(after));
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns + 30 * ms), now_ns + 130 * ms);
+    CU_ASSERT_EQUAL(pace.control.heard, 1);
+    CU_ASSERT_EQUAL(pace.control.last_io[0], 0);
+    pst_pace_note_io(&share, ms);
+    CU_ASSERT_EQUAL(atomic_load(&host.io_ns), 16 * ms);
+    close_auto(&pace, &share);
 }
 
 int main(void)
@@ -268,6 +347,9 @@ int main(void)
         {"small files count as a block", small_files_count_as_a_block},
         {"only auto ticks", only_auto_ticks},
         {"auto listens before it begins", auto_listens_before_it_begins},
+        {"a silence is everybody's", a_silence_is_everybodys},
+        {"a silence has an end", a_silence_has_an_end},
+        {"what others of Penstock read is not heard", what_others_of_penstock_read_is_not_heard},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pace budget", tests);
