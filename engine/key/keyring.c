@@ -149,6 +149,21 @@ static int take_secret(const char *line, struct pst_key *key)
     return 0;
 }
 
+/* Of one that is given twice, or both halves of a pair, the first counts: files, with secrets, are
+ * read before recipients. */
+static void count_key(struct pst_keyring *keyring)
+{
+    struct pst_key *key = &keyring->keys[keyring->count];
+    for (uint32_t i = 0; i < keyring->count; i++) {
+        if (memcmp(keyring->keys[i].id, key->id, sizeof(key->id)) == 0) {
+            pst_secret_free(key->secret);
+            *key = (struct pst_key){0};
+            return;
+        }
+    }
+    keyring->count++;
+}
+
 static int add_file(struct pst_keyring *keyring, const char *path, char *line, char *message)
 {
     int error = read_line(path, true, line, message);
@@ -160,7 +175,7 @@ static int add_file(struct pst_keyring *keyring, const char *path, char *line, c
                     error == -EINVAL ? "a key is a line of 64 hexadecimal digits, or the secret "
                                        "half of a pair; penstock keygen makes both"
                                      : NULL);
-    keyring->count++;
+    count_key(keyring);
     return 0;
 }
 
@@ -205,7 +220,7 @@ static int add_recipient(struct pst_keyring *keyring, const char *recipient, cha
     const char *fault = take_public(text, &keyring->keys[keyring->count]);
     if (fault)
         return fail(message, recipient, -EINVAL, fault);
-    keyring->count++;
+    count_key(keyring);
     return 0;
 }
 

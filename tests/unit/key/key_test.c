@@ -322,6 +322,21 @@ static void keys_of_others_are_refused(void)
     CU_ASSERT_EQUAL(read_ring("a.pub", NULL, &keyring), -EINVAL); /* "a", as if it were public */
 }
 
+static void a_key_counts_once(void)
+{
+    static const char *const names[][2] = {
+        {"a", "a"}, {"pair.pub", "pair.pub"}, {"pair", "pair.pub"}, {"pair.pub", "pair"}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        struct pst_keyring *keyring = ring(names[i][0], names[i][1]);
+        CU_ASSERT_EQUAL(keyring->count, 1);
+        CU_ASSERT_EQUAL(keyring->keys[0].secret != NULL, i != 1);
+        pst_keyring_release(keyring);
+    }
+    struct pst_keyring *two = ring("a", "b");
+    CU_ASSERT_EQUAL(two->count, 2);
+    pst_keyring_release(two);
+}
+
 static void read_public(const char *name, char *text, size_t bytes)
 {
     char path[128];
@@ -449,6 +464,7 @@ int main(void)
         {"no two parts have one key", no_two_parts_have_one_key},
         {"parts of another backup are refused", parts_of_another_backup_are_refused},
         {"keys of others are refused", keys_of_others_are_refused},
+        {"a key counts once", a_key_counts_once},
         {"a slip in a public half is seen", a_slip_in_a_public_half_is_seen},
         {"public halves that others can change are refused",
          public_halves_that_others_can_change_are_refused},

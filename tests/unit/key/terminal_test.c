@@ -177,6 +177,7 @@ static void the_caller_interrupts(void)
 {
     is_cancelled = 1;
     pid_t child = begin();
+    type("late\n");
     end(child, 0);
     CU_ASSERT_EQUAL(asked->error, -EINTR);
     is_cancelled = 0;
