@@ -95,6 +95,12 @@ int pst_job_check_sealing(const struct pst_backup_job *given, char *message)
     return -EINVAL;
 }
 
+int job_check_own(const struct pst_backup_job *given, char *message)
+{
+    int error = pst_job_check_fd("cancel_fd", given->run.cancel_fd, message);
+    return error ? error : pst_job_check_sealing(given, message);
+}
+
 /* Of those that read backups. */
 static int check_reading(const char *directory, const struct text_list *more,
                          const struct pst_keys *keys, const struct pst_run *run, char *message)

@@ -586,9 +586,7 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
     struct pst_session *session = NULL;
     error = report ? pst_session_open(job, &session, outcome.message) : -ENOMEM;
     if (!error)
-        error = pst_job_check_sealing(job, outcome.message);
-    if (!error)
-        error = pst_job_check_fd("cancel_fd", job->run.cancel_fd, outcome.message);
+        error = job_check_own(job, outcome.message);
     if (!error)
         error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);
