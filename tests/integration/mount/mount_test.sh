@@ -138,8 +138,19 @@ damage() {
     [ "$(dd if="$point/srv/large" bs=1M conv=noerror status=none 2>/dev/null | wc -c)" -gt $((190 << 20)) ] ||
         fail 'much of the large file cannot be read'
     diff -r --no-dereference "$tree/small" "$point/small" >&2 || fail 'what is whole differs'
+    expect_exit 3 "$penstock" backup --source "dir:$point/srv" --to "$disk/torn" --ldms 2 --quiet
     unmount_backup "$point"
     flip "$part" 20000000
+}
+
+# What a backup could not read is an error, not zeros; the rest of the file is there.
+torn() {
+    mount_backup "$point" --from "$disk/torn"
+    ! cat "$point/large" >"$memory/read" 2>/dev/null || fail 'what is not in the backup can be read'
+    cmp -n "$(stat -c %s "$memory/read")" "$memory/read" "$memory/large" || fail 'other bytes before what is missing'
+    cmp -i 190000000 "$point/large" "$memory/large" || fail 'other bytes behind what is missing'
+    unmount_backup "$point"
+    expect_message 'error: large: the backup could not read it wholly'
 }
 
 # Of several sources each is a directory; of tables there is nothing, and that is said.
@@ -213,6 +224,7 @@ every_kind
 however_stored
 reads_little
 damage
+torn
 several
 read_only
 pruned
