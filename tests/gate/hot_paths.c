@@ -13,6 +13,7 @@
 #include "engine/format/part.h"
 #include "engine/format/rows.h"
 #include "engine/node/channel.h"
+#include "engine/source/fragment_check.h"
 #include "net/shm/shm_fabric.h"
 #include "penstock/packer.h"
 
@@ -28,6 +29,7 @@
 #define PIECES 16u
 #define CHUNK_BYTES (1u << 20)
 #define ROWS 500u
+#define FILES 500u
 #define ROW_BYTES 100u
 
 static void *allocate(size_t bytes)
@@ -306,6 +308,24 @@ static void extent_pass(void)
     assert(!error);
 }
 
+/* What the thread of a source does with a fragment of small files that it hands over. */
+static void check_open(void)
+{
+    packer_open();
+    listing = (struct pst_source_listing){.fragments = PST_PACKER_DOUBLINGS};
+    for (uint32_t i = 0; i < FILES; i++)
+        extent_pass();
+    assert(slot->files_count == FILES);
+}
+
+static void check_pass(void)
+{
+    const struct pst_source source = {.instance = pst_object_source(slot->files[0].object)};
+    const struct pst_fragment_limits limits = {.ldms = LDMS};
+    const char *fault = pst_fragment_fault(&source, &limits, slot);
+    assert(!fault);
+}
+
 /* ---- rows ---- */
 
 static uint8_t *stream;
@@ -365,6 +385,7 @@ static const struct path {
     {"catalogue-entry", catalogue_open, catalogue_pass, NULL, 500, 1},
     {"catalogue-entry-read", NULL, catalogue_read_pass, NULL, 400, 1},
     {"extent", packer_open, extent_pass, NULL, 2000, 1},
+    {"fragment-check", check_open, check_pass, NULL, 4, FILES},
     {"row", rows_open, rows_pass, NULL, 4, ROWS},
     {"row-read", NULL, rows_read_pass, NULL, 4, ROWS},
 };
