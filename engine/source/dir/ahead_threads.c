@@ -95,7 +95,7 @@ static bool is_behind(const struct ahead *ahead)
         dir = dir->outer;
     uint32_t near = 0, waiting = 0;
     const struct ahead_dir *child = dir ? dir->children : NULL;
-    for (; child && near < ahead->reach; child = child->sibling, near++)
+    for (; child && near < AHEAD_CHILDREN; child = child->sibling, near++)
         waiting += child->state == AHEAD_WANTED || may_read_on(ahead, child);
     return 2 * waiting > near;
 }
@@ -265,7 +265,7 @@ static struct ahead_dir *pick(struct ahead *ahead)
     uint32_t reach = ahead->reach;
     for (struct ahead_dir *dir = ahead->top; dir; dir = dir->outer) {
         struct ahead_dir *child = dir->children;
-        for (uint32_t i = 0; child && i < reach; i++, child = child->sibling) {
+        for (uint32_t i = 0; child && i < AHEAD_CHILDREN; i++, child = child->sibling) {
             if (may_read_on(ahead, child))
                 return child;
             if (child->state != AHEAD_WANTED)

@@ -16,6 +16,7 @@
 #define AHEAD_DIRS_MAX 512u
 #define AHEAD_CHILD_BLOCKS 16u   /* of a directory that the walk has not come to */
 #define AHEAD_SPARE_BLOCKS 16u   /* that these leave to others, but for the first of each */
+#define AHEAD_CHILDREN 24u       /* of one that it is in, to be read ahead */
 #define AHEAD_LEAVING 1u         /* blocks that are no longer queued, and not free: see drop() */
 #define AHEAD_STARTING_BLOCKS 2u /* as many as the walk takes before it gets help */
 
