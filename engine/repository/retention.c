@@ -78,11 +78,12 @@ static bool has_same_nodes(const struct pst_backup *one, const struct pst_backup
     return is_same;
 }
 
+/* What is sealed shows no sources without its key. */
 static bool knows_all_nodes(const struct pst_backup *backup)
 {
     bool all = backup->nodes && backup->cluster.nodes_count > 0;
     for (uint32_t i = 0; all && i < backup->cluster.nodes_count; i++)
-        all = backup->nodes[i].parts_count > 0;
+        all = backup->nodes[i].parts_count > 0 && backup->nodes[i].sources_count > 0;
     return all;
 }
 

@@ -318,6 +318,16 @@ static void one_whose_sources_are_unknown_joins_no_series(void)
     CU_ASSERT_STRING_EQUAL(kept(), "1 4");
 }
 
+/* Without their keys two that are sealed show the same: nothing. */
+static void what_shows_no_sources_is_surely_of_no_series(void)
+{
+    begin();
+    const struct pst_backup *one = add(MONDAY), *other = add(MONDAY + DAY);
+    CU_ASSERT_TRUE(retention_is_one_series(one, other));
+    nodes[0].sources_count = nodes[1].sources_count = 0;
+    CU_ASSERT_FALSE(retention_is_one_series(one, other));
+}
+
 /* What a node has that has left the cluster, or that is none of its own, is in no newer one. */
 static void backups_of_other_nodes_are_another_series(void)
 {
@@ -401,6 +411,8 @@ int main(void)
         {"each choice is a series of its own", each_choice_is_a_series_of_its_own},
         {"one whose sources are unknown joins no series",
          one_whose_sources_are_unknown_joins_no_series},
+        {"what shows no sources is surely of no series",
+         what_shows_no_sources_is_surely_of_no_series},
         {"backups of other nodes are another series", backups_of_other_nodes_are_another_series},
         {"lone hosts are told apart", lone_hosts_are_told_apart},
         {"rules add up", rules_add_up},
