@@ -1,6 +1,6 @@
 /*
  * Starts guards, talks to them and ends them. Called by the sources that have one, on the source's
- * thread, at the start by whoever opens the source.
+ * thread, at the start by whoever opens the source; while a dir: source is frozen, by its watch.
  */
 #include "engine/source/guard.h"
 

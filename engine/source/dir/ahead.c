@@ -200,6 +200,7 @@ struct ahead_dir *ahead_begin(struct ahead *ahead, int fd, const struct stat *st
     dir->device = status->st_dev;
     dir->inode = status->st_ino;
     dir->ctime = status->st_ctim;
+    (void)clock_gettime(CLOCK_REALTIME, &dir->opened);
     dir->is_again = is_again;
     enter(ahead, dir);
     pthread_mutex_unlock(&ahead->lock);

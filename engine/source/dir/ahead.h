@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "penstock/error.h"
 
@@ -45,6 +46,7 @@ struct ahead_dir {
     dev_t device;
     ino_t inode;
     struct timespec ctime;       /* when it was opened */
+    struct timespec opened;      /* CLOCK_REALTIME: then, before any of it was read */
     struct ahead_block *current; /* whose entries the walk is at; NULL: none */
     uint32_t used;               /* the entry in it */
 

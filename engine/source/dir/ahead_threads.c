@@ -300,6 +300,7 @@ static int open_child(struct ahead_dir *dir)
     dir->device = status.st_dev;
     dir->inode = status.st_ino;
     dir->ctime = status.st_ctim;
+    (void)clock_gettime(CLOCK_REALTIME, &dir->opened);
     return fd;
 }
 

@@ -49,12 +49,10 @@ static int64_t ns_of(const struct timespec *time)
     return (int64_t)((uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec);
 }
 
-/* A reading of the level begins. */
+/* A reading of the level begins, or began when a thread opened it, which may be long ago. */
 static void begin_reading(struct tree_level *level, const struct ahead_dir *dir)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    int64_t age_ns = ns_of(&now) - ns_of(&dir->ctime);
+    int64_t age_ns = ns_of(&dir->opened) - ns_of(&dir->ctime);
     level->ctime = dir->ctime;
     level->is_recent = age_ns < (dir->ctime.tv_nsec ? TICK_NS : COARSE_TICK_NS);
 }

@@ -506,32 +506,66 @@ static void make_long_directories(void)
     }
 }
 
-static bool has_a_whole_one(const struct ahead_dir *dir)
+static uint32_t count_whole_ones(const struct ahead_dir *dir)
 {
-    bool has = false;
+    uint32_t count = 0;
     pthread_mutex_lock(&ahead->lock);
     for (const struct ahead_dir *child = dir->children; child; child = child->sibling)
-        has |= child->state == AHEAD_ENDED && child->queued == 3;
+        count += child->state == AHEAD_ENDED && child->queued == 3;
     pthread_mutex_unlock(&ahead->lock);
-    return has;
+    return count;
+}
+
+static void wait_for_whole_ones(const struct ahead_dir *dir, uint32_t count)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int i = 0; i < 10000 && count_whole_ones(dir) < count; i++)
+        nanosleep(&pause, NULL);
+    CU_ASSERT_TRUE_FATAL(count_whole_ones(dir) >= count);
 }
 
 /* The walk itself has read that it is there, before there were threads. */
 static void one_further_on_is_read_to_its_end(void)
 {
-    const struct timespec pause = {.tv_nsec = 1000000};
     make_long_directories();
     ASSERT_OK(ahead_open(LDMS, 1, &ahead));
     struct ahead_dir *root = begin_directory(open_directory(AT_FDCWD, "."));
     CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, root, ""), 1);
     struct ahead_dir *first = enter_directory(root);
     CU_ASSERT_EQUAL_FATAL(ahead_next(ahead, first, ""), 1);
-    for (int i = 0; i < 10000 && !has_a_whole_one(root); i++)
-        nanosleep(&pause, NULL);
-    CU_ASSERT_TRUE(has_a_whole_one(root));
+    wait_for_whole_ones(root, 1);
     ahead_end(ahead, first, "", 0);
     ahead_end(ahead, root, "", 0);
     ahead_close(ahead);
+}
+
+static void enter_next(struct tree *tree)
+{
+    struct stat status;
+    CU_ASSERT_EQUAL_FATAL(tree_next(tree), 1);
+    ASSERT_OK(tree_look(tree, &status));
+    ASSERT_OK(tree_enter(tree));
+}
+
+/* A change within the tick in which a thread has opened it shows no more when the walk comes. */
+static void one_that_had_just_changed_when_it_was_opened_is_read_twice(void)
+{
+    static struct tree tree;
+    struct stat status;
+    make_long_directories();
+    ASSERT_OK(stat("0", &status));
+    now = status.st_ctim; /* the others are no older */
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, LDMS));
+    ahead = tree.ahead;
+    enter_next(&tree);
+    CU_ASSERT_EQUAL_FATAL(tree_next(&tree), 1);
+    wait_for_whole_ones(tree.levels[0].dir, 2); /* no thread opens anything any more */
+    now.tv_sec += 3600;
+    tree_leave(&tree);
+    enter_next(&tree);
+    CU_ASSERT_TRUE(tree.levels[1].is_recent);
+    now.tv_sec = 0;
+    tree_close(&tree);
 }
 
 /* ---- a tree that changes ---- */
@@ -674,6 +708,8 @@ static CU_TestInfo tests[] = {
     {"what a thread hangs at is named", what_a_thread_hangs_at_is_named},
     {"there is a block more than are in use", there_is_a_block_more_than_are_in_use},
     {"one further on is read to its end", one_further_on_is_read_to_its_end},
+    {"one that had just changed when it was opened is read twice",
+     one_that_had_just_changed_when_it_was_opened_is_read_twice},
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
     {"what a change hides or doubles is listed once",
      what_a_change_hides_or_doubles_is_listed_once},
