@@ -1,6 +1,6 @@
 /*
- * Memory for an LDM's buffers: mapped, bound to its NUMA node, and brought in. Called by the LDM's
- * thread as it starts, and by benches.
+ * Memory for an LDM's buffers: mapped, bound to its NUMA node, and brought in where that cannot
+ * wait for the first touch. Called by the LDM's thread as it starts, and by benches.
  */
 #include <assert.h>
 #include <errno.h>

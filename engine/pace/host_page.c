@@ -12,11 +12,12 @@
 
 static struct host_page of_process;
 
+/* A further name may be somebody else's, of another file of the user. */
 static bool is_ours(int fd)
 {
     struct stat status;
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-           (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
+           status.st_nlink == 1 && (status.st_mode & (S_IRWXG | S_IRWXO)) == 0;
 }
 
 struct host_page *host_page_map(const char *path)

@@ -30,6 +30,9 @@ static void others_could_have_made_it(void)
     CU_ASSERT_EQUAL(symlink(path, other), 0);
     CU_ASSERT_PTR_NULL(host_page_map(other));
     unlink(other);
+    CU_ASSERT_EQUAL(link(path, other), 0);
+    CU_ASSERT_PTR_NULL(host_page_map(other));
+    unlink(other);
     CU_ASSERT_EQUAL(chmod(path, 0660), 0);
     CU_ASSERT_PTR_NULL(host_page_map(path));
     unlink(path);
