@@ -16,6 +16,7 @@
 #include "engine/json/json_build.h"
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/running.h"
+#include "engine/service/interrupt.h"
 
 /* Whether a directory that --from names is not there. */
 static bool lacks_directory(const struct cli_arguments *arguments)
@@ -70,7 +71,8 @@ enum cli_exit cli_backups_keys(const struct cli_arguments *arguments, struct pst
 {
     struct cli_keys given;
     char message[PST_MESSAGE_BYTES];
-    int error = pst_keyring_read(cli_keys_read(arguments, false, &given), -1, keyring, message);
+    const struct pst_keys *keys = cli_keys_read(arguments, false, &given);
+    int error = pst_keyring_read(keys, pst_interrupt_fd(), keyring, message);
     return error ? cli_backups_keys_fail(arguments, error, message) : CLI_EXIT_DONE;
 }
 

@@ -52,6 +52,8 @@ ends_with 130 HUP $((seconds + 2)) "$penstock" "${makes[@]}"
 ends_with 130 TERM $((seconds + 3)) "$penstock" verify "${reads[@]}"
 ends_with 130 TERM $((seconds + 4)) "$penstock" restore "${reads[@]}" --target "$disk/none-target"
 ends_with 143 TERM $((seconds + 5)) "$penstock" list "${reads[@]}"
+ends_with 130 TERM $((seconds + 6)) "$penstock" verify "${reads[@]}" --newer-than-verified
+ends_with 130 TERM $((seconds + 7)) "$penstock" mount "${reads[@]}" "$disk/tree"
 if command -v script >/dev/null; then
     for command in list verify "restore --target $disk/none-target" 'key list'; do
         # shellcheck disable=SC2086 # words of their own
