@@ -20,6 +20,7 @@ ends_with() { # CODE SIGNAL SECONDS COMMAND…: there is no terminal; SECONDS te
     process=$!
     soon pgrep -xf "sleep $seconds"
     kill "-$number" "$process"
+    timeout 20 tail --pid="$process" -f /dev/null || { pkill -xf "sleep $seconds"; fail "$* does not end"; }
     wait "$process" || found=$?
     [ "$found" -eq "$code" ] || fail "$* ends with $found"
     ! pgrep -xf "sleep $seconds" || fail 'the command for the passphrase is still there'
@@ -52,8 +53,10 @@ ends_with 130 HUP $((seconds + 2)) "$penstock" "${makes[@]}"
 ends_with 130 TERM $((seconds + 3)) "$penstock" verify "${reads[@]}"
 ends_with 130 TERM $((seconds + 4)) "$penstock" restore "${reads[@]}" --target "$disk/none-target"
 ends_with 143 TERM $((seconds + 5)) "$penstock" list "${reads[@]}"
-ends_with 130 TERM $((seconds + 6)) "$penstock" verify "${reads[@]}" --newer-than-verified
-ends_with 130 TERM $((seconds + 7)) "$penstock" mount "${reads[@]}" "$disk/tree"
+for _ in {1..4}; do # two threads could take the signal
+    ends_with 130 TERM $((seconds + 6)) "$penstock" verify "${reads[@]}" --newer-than-verified
+    ends_with 130 TERM $((seconds + 7)) "$penstock" mount "${reads[@]}" "$disk/tree"
+done
 if command -v script >/dev/null; then
     for command in list verify "restore --target $disk/none-target" 'key list'; do
         # shellcheck disable=SC2086 # words of their own
