@@ -6,13 +6,17 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int chunk_cache_open(struct chunk_cache *cache, uint32_t chunk_bytes)
+static uint32_t count_slots(uint32_t chunk_bytes)
 {
     uint32_t slots = CHUNK_CACHE_BYTES / (PST_CHUNK_HEADER_BYTES + chunk_bytes);
-    *cache = (struct chunk_cache){
-        .slots_count = slots < CHUNK_CACHE_SLOTS_MIN ? CHUNK_CACHE_SLOTS_MIN : slots};
-    if (cache->slots_count > CHUNK_CACHE_SLOTS_MAX)
-        cache->slots_count = CHUNK_CACHE_SLOTS_MAX;
+    if (slots > CHUNK_CACHE_SLOTS_MAX)
+        return CHUNK_CACHE_SLOTS_MAX;
+    return slots < CHUNK_CACHE_SLOTS_MIN ? CHUNK_CACHE_SLOTS_MIN : slots;
+}
+
+int chunk_cache_open(struct chunk_cache *cache, uint32_t chunk_bytes)
+{
+    *cache = (struct chunk_cache){.slots_count = count_slots(chunk_bytes)};
     cache->headers = aligned_alloc(PST_BLOCK_BYTES, CHUNK_CACHE_DEPTH * PST_CHUNK_HEADER_BYTES);
     cache->opened = aligned_alloc(PST_BLOCK_BYTES, PST_CHUNK_HEADER_BYTES);
     int error = cache->headers && cache->opened ? pst_reader_open(&cache->reader, CHUNK_CACHE_DEPTH)
@@ -83,10 +87,18 @@ static int open_part(struct chunk_cache *cache, const struct pst_part_map *part,
 
 /* ---- chunks ---- */
 
+/* An origin may have larger chunks than the backup: fewer of them are kept then, for good. */
+static void leave_room(struct chunk_cache *cache, uint32_t chunk_bytes)
+{
+    while (cache->slots_count > count_slots(chunk_bytes))
+        decoded_chunk_release(&cache->slots[--cache->slots_count].chunk);
+}
+
 /* The slot of the chunk at an offset, or else the one that was used longest ago, emptied. */
 static struct cached_chunk *choose_slot(struct chunk_cache *cache, const struct pst_part_map *part,
                                         uint64_t file_offset)
 {
+    leave_room(cache, part->chunk_bytes);
     struct cached_chunk *oldest = &cache->slots[0];
     for (uint32_t i = 0; i < cache->slots_count; i++) {
         struct cached_chunk *slot = &cache->slots[i];

@@ -51,12 +51,12 @@ struct chunk_cache {
     struct pst_chunk_header *opened; /* one that was sealed */
 };
 
-/* chunk_bytes: of most of the parts. -errno, or -PST_E_NO_RING. */
+/* chunk_bytes: the largest of the backup's own. -errno, or -PST_E_NO_RING. */
 PST_MUST_USE int chunk_cache_open(struct chunk_cache *cache, uint32_t chunk_bytes);
 void chunk_cache_close(struct chunk_cache *cache);
 
-/* The chunk of an entry of the part's index, which lasts for CHUNK_CACHE_SLOTS_MIN - 1 further
- * calls. An error is one of the damage, which goes to findings. */
+/* The chunk of an entry of the part's index, which lasts until the next call. An error is one of
+ * the damage, which goes to findings. */
 PST_MUST_USE int chunk_cache_read(struct chunk_cache *cache, const struct pst_part_map *part,
                                   const struct pst_index_entry *entry,
                                   struct pst_findings *findings, const void **chunk);
