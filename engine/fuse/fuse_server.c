@@ -5,6 +5,7 @@
 #include "engine/fuse/fuse_server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,13 +31,14 @@ static void log_of_libfuse(enum fuse_log_level level, const char *format, va_lis
         pst_log(PST_LOG_WARNING, "%s", line);
 }
 
-/* 0: unmounted by others. */
+/* 0: unmounted by others. What a request came from may be gone before it is read: reading waits for
+ * no other, which stop_fd would not end. */
 static int serve(struct fuse_session *session, int stop_fd)
 {
     struct fuse_buf buffer = {.mem = NULL};
     struct pollfd ready[] = {{.fd = libfuse.fuse_session_fd(session), .events = POLLIN},
                              {.fd = stop_fd, .events = POLLIN}};
-    int error = 0;
+    int error = fcntl(ready[0].fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : 0;
     while (!error && !libfuse.fuse_session_exited(session)) {
         if (poll(ready, 2, -1) < 0) {
             error = errno == EINTR ? 0 : -errno;
