@@ -204,6 +204,15 @@ struct pst_look_object look_name(const struct pst_look *look, const struct look_
 
 /* ---- catalogues ---- */
 
+bool look_lacks_chunks(const struct pst_look *look, uint32_t node_index)
+{
+    for (uint32_t i = 0; i < look->set.count; i++) {
+        if (look->set.parts[i].node_index == node_index && !look->set.parts[i].is_mapped)
+            return true;
+    }
+    return false;
+}
+
 static bool query_wants(const struct look_pass *pass, const struct look_source *source,
                         const struct pst_object *object)
 {

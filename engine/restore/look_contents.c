@@ -123,6 +123,9 @@ static int judge(const struct pst_look *look, const struct row_map *map, bool *i
     if ((object->flags & PST_OBJECT_UNREADABLE) && bytes == 0)
         return look_fail(message, -PST_E_SCAN, "%s: it could not be read during the backup",
                          look->name);
+    if (!is_known && object->flags == 0 && look_lacks_chunks(look, look->found->node))
+        return look_fail(message, -PST_E_CORRUPT, "%s: pieces of its contents may be missing",
+                         look->name);
     if (!is_known || bytes == wanted)
         return 0;
     *is_cut = object->type == PST_OBJECT_FILE && object->flags == PST_OBJECT_CHANGED;

@@ -68,6 +68,10 @@ int look_fail_reading(const struct pst_look *look, int error, char *message);
 struct pst_look_object look_name(const struct pst_look *look, const struct look_source *source,
                                  const struct pst_object *object, char *name);
 
+/* Whether chunks of a node may be there that no index names and no header led to: of an object that
+ * does not say how much data it has, nobody knows then whether what has no piece was a hole. */
+bool look_lacks_chunks(const struct pst_look *look, uint32_t node_index);
+
 /* Lists all objects of the backup in look->objects. */
 PST_MUST_USE int look_gather_all(struct pst_look *look, char *message);
 

@@ -145,28 +145,43 @@ static bool may_have(const struct pst_index_entry *entry, enum pst_chunk_type ty
            (type != PST_CHUNK_DATA || entry->pieces_count > 0);
 }
 
-/* Those of one INDEX chunk that may have something of the object: *entries, the caller's. */
+/* What one INDEX chunk names, or, where the index is damaged, what was found by its headers. */
+static int read_link(struct finding_pieces *finding, const struct pst_part_map *part,
+                     const struct pst_part_link *link, struct pst_index_view *index)
+{
+    const struct pst_index_view *read;
+    *index =
+        (struct pst_index_view){.entries = part->salvaged, .entries_count = part->salvaged_count};
+    if (link->link.file_bytes == 0)
+        return 0;
+    int error = chunk_cache_index(&finding->view->cache, part, link, &finding->findings, &read);
+    if (!error)
+        *index = *read;
+    return error;
+}
+
+/* Those of a link that may have something of the object: *entries, the caller's. */
 static int find_entries(struct finding_pieces *finding, const struct pst_part_map *part,
                         const struct pst_part_link *link, enum pst_chunk_type type,
                         struct pst_index_entry **entries, uint32_t *count)
 {
-    const struct pst_index_view *index;
+    struct pst_index_view index;
     *entries = NULL;
     *count = 0;
-    int error = chunk_cache_index(&finding->view->cache, part, link, &finding->findings, &index);
+    int error = read_link(finding, part, link, &index);
     if (error)
         return error;
     uint32_t found = 0;
-    for (uint32_t i = 0; i < index->entries_count; i++)
-        found += may_have(&index->entries[i], type, finding->object);
+    for (uint32_t i = 0; i < index.entries_count; i++)
+        found += may_have(&index.entries[i], type, finding->object);
     if (found == 0)
         return 0;
     *entries = malloc(found * sizeof(**entries));
     if (!*entries)
         return -ENOMEM;
-    for (uint32_t i = 0; i < index->entries_count; i++) {
-        if (may_have(&index->entries[i], type, finding->object))
-            (*entries)[(*count)++] = index->entries[i];
+    for (uint32_t i = 0; i < index.entries_count; i++) {
+        if (may_have(&index.entries[i], type, finding->object))
+            (*entries)[(*count)++] = index.entries[i];
     }
     return 0;
 }
@@ -362,11 +377,10 @@ static int by_offset(const void *a, const void *b)
 }
 
 /* Puts the pieces in order; whether what has none are holes: docs/format.md, *Catalogue*. */
-static int settle(struct finding_pieces *finding, char *message)
+static int settle(struct finding_pieces *finding, uint32_t node_index, char *message)
 {
     struct pst_view_file *file = finding->file;
     const struct pst_object *object = &finding->node->object;
-    char name[PST_VIEW_NAME_BYTES];
     uint64_t wanted, bytes = 0, end = 0;
     bool overlaps = false;
     if (file->pieces_count > 0)
@@ -377,13 +391,15 @@ static int settle(struct finding_pieces *finding, char *message)
         bytes += file->pieces[i].bytes;
     }
     bool is_known = pst_object_data_bytes(object, &wanted);
-    bool is_whole = is_known ? bytes == wanted : object->flags == 0;
+    bool may_lack = !is_known && look_lacks_chunks(finding->view->look, node_index);
+    bool is_whole = is_known ? bytes == wanted : object->flags == 0 && !may_lack;
     file->has_holes = is_whole;
     if (!overlaps && (is_whole || object->flags))
         return 0;
-    return look_fail(
-        message, -PST_E_CORRUPT, "%s: %s", pst_view_name(finding->view, finding->node, name),
-        overlaps ? "two pieces of its contents overlap" : "pieces of its contents are missing");
+    return look_fail(message, -PST_E_CORRUPT, "%s",
+                     overlaps   ? "two pieces of its contents overlap"
+                     : is_known ? "pieces of its contents are missing"
+                                : "pieces of its contents may be missing");
 }
 
 static int find_pieces(struct finding_pieces *finding, char *message)
@@ -394,7 +410,8 @@ static int find_pieces(struct finding_pieces *finding, char *message)
     if (!error && origins_may_be(look->backup))
         error = find_in_origins(finding, node_index);
     free(finding->references);
-    return error ? view_fail(&finding->findings, error, message) : settle(finding, message);
+    return error ? view_fail(&finding->findings, error, message)
+                 : settle(finding, node_index, message);
 }
 
 int pst_view_open_file(struct pst_view *view, const struct pst_view_node *node,

@@ -185,7 +185,6 @@ diffs() {
     [ "$(grep -c '^-' "$memory/out") $(grep -c '^+' "$memory/out")" = "$(find "$t" | wc -l) $(find "$t" | wc -l)" ] || fail 'other sources'
 }
 
-# What changes in a file changes under all its names; that a name comes or goes changes no other.
 # What lies behind a damaged index is found by its headers; what a damaged catalogue had is missing, and
 # that is said.
 damaged_indexes() {
@@ -222,6 +221,27 @@ damaged_indexes() {
     expect_message 'backup 1 is damaged, and what can be read of it has no second-file'
 }
 
+# Of a file with more extents than its entry counts, bytes without a piece may be holes, or else what is lost.
+lost_extents() {
+    local t=$disk/extents bad=$disk/lost part bytes i
+    mkdir "$t"
+    for i in {1..1100}; do
+        printf '%4095d\n' "$i" >>"$t/file"
+        truncate -s +12K "$t/file"
+    done
+    expect_exit 0 "$penstock" backup --source "t=dir:$t" --to "$bad" --ldms 1
+    expect_same --from "$bad" file "$t/file"
+    part=$(find "$bad" -name '*.data')
+    bytes=$(stat -c %s "$part")
+    flip "$part" $((bytes - 20)) # the trailer
+    expect_same --from "$bad" file "$t/file"
+    flip "$part" 4200 # the header of the first chunk
+    expect_exit 1 "$penstock" cat --from "$bad" file
+    expect_message 'error: file: pieces of its contents (may be|are) missing'
+    [ ! -s "$memory/out" ] || fail 'what is lost is zeros'
+}
+
+# What changes in a file changes under all its names; that a name comes or goes changes no other.
 diffs_of_names() {
     local t=$disk/names
     rm -rf "$disk/diff"
@@ -260,5 +280,6 @@ sealed
 reads_little
 damage
 damaged_indexes
+lost_extents
 diffs
 diffs_of_names

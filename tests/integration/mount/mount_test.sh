@@ -143,6 +143,18 @@ damage() {
     flip "$part" 20000000
 }
 
+# Behind a damaged index chunks are found by their headers; that not all may be found is said.
+without_index() {
+    local part
+    back_up "$disk/index" --source "dir:$tree/small" --ldms 1 --key-file "$disk/key"
+    part=$(find "$disk/index" -name '*.data')
+    flip "$part" $(($(stat -c %s "$part") - 20)) # the trailer
+    mount_backup "$point" --from "$disk/index" --key-file "$disk/key"
+    compare_trees "$tree/small" "$point"
+    unmount_backup "$point" 3
+    expect_message 'backup 1 is damaged, and what is shown may lack some of it: 1 damage'
+}
+
 # What a backup could not read is an error, not zeros; the rest of the file is there.
 torn() {
     mount_backup "$point" --from "$disk/torn"
@@ -224,6 +236,7 @@ every_kind
 however_stored
 reads_little
 damage
+without_index
 torn
 several
 read_only
