@@ -11,7 +11,8 @@
 
 int view_fail(struct pst_findings *findings, int error, char *message)
 {
-    return look_fail(message, error, "%s",
+    bool is_of_files = error == -ENOENT || error == -ENOTDIR;
+    return look_fail(message, is_of_files ? -EIO : error, "%s",
                      findings->damages ? findings->first : pst_error_text(error));
 }
 

@@ -77,7 +77,8 @@ struct view_wanted {
 PST_MUST_USE int view_gather(struct pst_view *view, const struct view_wanted *wanted,
                              struct objects *objects, char *message);
 
-/* Writes what the first of findings is, or else the error, into message; returns the error. */
+/* Writes what the first of findings is, or else the error, into message; returns the error, or -EIO
+ * where a file of the backup is not found: that says nothing of the names in the backup. */
 int view_fail(struct pst_findings *findings, int error, char *message);
 
 /* An entry of a catalogue is not as it must be: adds that to findings, and returns the error. */

@@ -155,6 +155,18 @@ without_index() {
     expect_message 'backup 1 is damaged, and what is shown may lack some of it: 1 damage'
 }
 
+# That a file of the backup is not found says nothing of the names in it, which the kernel would keep for good.
+moved() {
+    mount_backup "$point" --from "$disk/plain" 3
+    mv "$disk/plain/BACKUP-1" "$disk/aside"
+    ! cat "$point/srv/large" >/dev/null 2>"$memory/err" || fail 'what is not there can be read'
+    expect_message 'Input/output error'
+    mv "$disk/aside" "$disk/plain/BACKUP-1"
+    cmp "$tree/srv/large" "$point/srv/large" || fail 'it cannot be read when it is there again'
+    unmount_backup "$point"
+    expect_message 'error: (srv/large|etc/app/other-name): .*BACKUP-1.*No such file'
+}
+
 # What a backup could not read is an error, not zeros; the rest of the file is there.
 torn() {
     mount_backup "$point" --from "$disk/torn"
@@ -237,6 +249,7 @@ however_stored
 reads_little
 damage
 without_index
+moved
 torn
 several
 read_only
