@@ -340,7 +340,7 @@ static void *release_when_named(void *argument)
 
 static void what_a_thread_hangs_at_is_named(void)
 {
-    make_files(".", 500);
+    make_files(".", 2000); /* more than the walk reads before the second fragment */
     pst_activity_bind(&activity);
     for (hang = 0; hang < sizeof(hangs) / sizeof(hangs[0]); hang++) {
         pthread_t releaser;
@@ -604,6 +604,7 @@ static void a_changing_tree_does_no_harm(void)
     }
     atomic_store(&must_end, false);
     ASSERT_OK(pthread_create(&thread, NULL, churn, NULL));
+    /* What is a directory when it is looked at, and a link when it is opened, is named. */
     for (int round = 0; round < 50; round++) {
         struct pst_object object;
         begin(LDMS);
@@ -611,7 +612,6 @@ static void a_changing_tree_does_no_harm(void)
         check_listing(&collected);
         CU_ASSERT_TRUE(find_object(&collected, "moving/0/file0", &object));
         CU_ASSERT_TRUE(find_object(&collected, "moving/49/file2", &object));
-        CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
         CU_ASSERT_TRUE(collected.listing.objects >= 2 + 50 * 4);
         end();
     }
