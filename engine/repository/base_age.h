@@ -1,6 +1,6 @@
 /*
  * How long a file must have been as it is when a backup began, that a later one takes it as
- * unchanged where its times say so (docs/adr/0055). Called by base.c on the archive's thread.
+ * unchanged where its times say so (docs/adr/0054). Called by base.c on the archive's thread.
  */
 #ifndef PST_ENGINE_REPOSITORY_BASE_AGE_H
 #define PST_ENGINE_REPOSITORY_BASE_AGE_H
