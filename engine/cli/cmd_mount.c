@@ -7,6 +7,7 @@
 #include "engine/cli/commands.h"
 #include "engine/cli/key_options.h"
 #include "engine/cli/look_command.h"
+#include "engine/cli/read_command.h"
 #include "engine/fuse/fuse_server.h"
 #include "engine/service/interrupt.h"
 
@@ -24,14 +25,10 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     char message[PST_MESSAGE_BYTES] = "";
     struct cli_look look;
     uint32_t count = arguments->positional_count;
-    int error = pst_interrupt_install();
-    if (!error)
-        error = pst_interrupt_take_apart();
-    if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
-                        pst_error_text(error));
-    enum cli_exit code =
-        cli_look_begin(arguments, count > 1 ? arguments->positionals[0] : NULL, 1, &look);
+    enum cli_exit code = cli_read_take_signals(arguments);
+    if (code != CLI_EXIT_DONE)
+        return code;
+    code = cli_look_begin(arguments, count > 1 ? arguments->positionals[0] : NULL, 1, &look);
     if (code != CLI_EXIT_DONE)
         return code;
     const struct pst_fuse_options mount = {
@@ -40,7 +37,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         .allow_other = cli_argument_switch(arguments, "allow-other"),
         .stop_fd = pst_interrupt_fd(),
     };
-    error = pst_fuse_run(look.look, &mount, message);
+    int error = pst_fuse_run(look.look, &mount, message);
     if (error != -ECANCELED && error != -EINVAL)
         return cli_look_end(&look, error, message);
     cli_look_close(&look);

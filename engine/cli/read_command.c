@@ -21,8 +21,7 @@ static void on_status(void *context, const struct pst_status *status)
     cli_progress_update(read->progress, &sample);
 }
 
-enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
-                             struct cli_read *read, struct pst_run *run)
+enum cli_exit cli_read_take_signals(const struct cli_arguments *arguments)
 {
     int error = pst_interrupt_install();
     if (!error)
@@ -30,6 +29,15 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     if (error)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot install the signal handlers: %s",
                         pst_error_text(error));
+    return CLI_EXIT_DONE;
+}
+
+enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,
+                             struct cli_read *read, struct pst_run *run)
+{
+    enum cli_exit code = cli_read_take_signals(arguments);
+    if (code != CLI_EXIT_DONE)
+        return code;
     read->arguments = arguments;
     read->directories_count = cli_argument_texts(arguments, "from", read->directories);
     read->id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;

@@ -20,6 +20,10 @@ struct cli_read {
     struct cli_progress *progress;
 };
 
+/* Signals that end the process make pst_interrupt_fd() readable from now on. CLI_EXIT_DONE, or the
+ * exit code after a message. */
+PST_MUST_USE enum cli_exit cli_read_take_signals(const struct cli_arguments *arguments);
+
 /* Takes the signals over, starts the progress, labelled for example "verify", and fills *run from
  * the placement options; run->context is read. CLI_EXIT_DONE, or the exit code after a message. */
 PST_MUST_USE enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *label,

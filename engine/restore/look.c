@@ -31,6 +31,15 @@ int look_fail_reading(const struct pst_look *look, int error, char *message)
                      findings->damages ? findings->first : pst_error_text(error));
 }
 
+int look_damaged(struct pst_findings *findings, const struct pst_part_map *part,
+                 const struct pst_chunk_header *header, size_t offset, int error)
+{
+    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
+                                      "catalogue entry"};
+    pst_findings_add_damage(findings, &part->file, header->file_offset, &damage, error);
+    return error;
+}
+
 /* ---- opening ---- */
 
 static int list_sources(struct pst_look *look)
@@ -237,14 +246,6 @@ static bool pass_wants(const struct look_pass *pass, uint32_t node_index,
     return query_wants(pass, source_of(pass->look, node_index, object->id), object);
 }
 
-static void note_damage(struct pst_look *look, const struct pst_part_map *part,
-                        const struct pst_chunk_header *header, size_t offset, int error)
-{
-    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
-                                      "catalogue entry"};
-    pst_findings_add_damage(&look->findings, &part->file, header->file_offset, &damage, error);
-}
-
 static int take_catalogue(void *context, uint32_t worker, const struct pst_part_map *part,
                           const void *chunk)
 {
@@ -263,7 +264,7 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
         if (error == -ENOMEM)
             return error;
         if (error) {
-            note_damage(pass->look, part, header, begin, error);
+            (void)look_damaged(&pass->look->findings, part, header, begin, error);
             break;
         }
     }

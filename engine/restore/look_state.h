@@ -64,6 +64,10 @@ int look_fail(char *message, int error, const char *format, ...)
 /* Of a reading of the backup: with the first finding, where there is one. */
 int look_fail_reading(const struct pst_look *look, int error, char *message);
 
+/* An entry of a catalogue is not as it must be: adds that to findings, and returns the error. */
+int look_damaged(struct pst_findings *findings, const struct pst_part_map *part,
+                 const struct pst_chunk_header *header, size_t offset, int error);
+
 /* name: NAME_BYTES, for the found one. */
 struct pst_look_object look_name(const struct pst_look *look, const struct look_source *source,
                                  const struct pst_object *object, char *name);

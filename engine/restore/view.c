@@ -66,7 +66,7 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
         struct pst_object object;
         size_t begin = offset;
         error = pst_object_decode(pst_chunk_payload_of(chunk), header->raw_bytes, &offset, &object);
-        error = error ? view_damaged(&view->look->findings, part, header, begin, error)
+        error = error ? look_damaged(&view->look->findings, part, header, begin, error)
                       : note_object(view, part->node_index, &object, &range);
     }
     if (!error)

@@ -16,15 +16,6 @@ int view_fail(struct pst_findings *findings, int error, char *message)
                      findings->damages ? findings->first : pst_error_text(error));
 }
 
-int view_damaged(struct pst_findings *findings, const struct pst_part_map *part,
-                 const struct pst_chunk_header *header, size_t offset, int error)
-{
-    const struct pst_damage damage = {PST_CHUNK_HEADER_BYTES + offset, header->raw_bytes - offset,
-                                      "catalogue entry"};
-    pst_findings_add_damage(findings, &part->file, header->file_offset, &damage, error);
-    return error;
-}
-
 /* ---- numbers of nodes ---- */
 
 #define SOURCE_SHIFT PST_OBJECT_SOURCE_SHIFT
@@ -129,7 +120,7 @@ static int gather_from(const struct look_source *source, const struct view_wante
             error = objects_add(objects, source->node_index, payload + begin, offset - begin, &end,
                                 &count);
         if (error && error != -ENOMEM)
-            view_damaged(findings, catalogue->part, catalogue->header, begin, error);
+            look_damaged(findings, catalogue->part, catalogue->header, begin, error);
     }
     return error;
 }

@@ -81,10 +81,6 @@ PST_MUST_USE int view_gather(struct pst_view *view, const struct view_wanted *wa
  * where a file of the backup is not found: that says nothing of the names in the backup. */
 int view_fail(struct pst_findings *findings, int error, char *message);
 
-/* An entry of a catalogue is not as it must be: adds that to findings, and returns the error. */
-int view_damaged(struct pst_findings *findings, const struct pst_part_map *part,
-                 const struct pst_chunk_header *header, size_t offset, int error);
-
 /* For qsort(3) of links. */
 int view_compare_links(const void *a, const void *b);
 

@@ -223,17 +223,6 @@ static void a_file_that_is_not_readable_is_not_counted_twice(void)
     CU_ASSERT_EQUAL(child_run(list_as_user), 0);
 }
 
-static bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *object,
-                            const struct pst_object_identity *identity, uint64_t *place,
-                            uint64_t *data_bytes)
-{
-    (void)sink;
-    (void)identity;
-    *place = 1;
-    *data_bytes = object->size;
-    return true;
-}
-
 static int list_as_user_with_a_base(void)
 {
     if (geteuid() == 0 && (setgid(65534) || setuid(65534)))

@@ -72,17 +72,6 @@ static void kernel_file_systems_are_not(void)
     ASSERT_OK(umount("kernel"));
 }
 
-static bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *object,
-                            const struct pst_object_identity *identity, uint64_t *place,
-                            uint64_t *data_bytes)
-{
-    (void)sink;
-    (void)identity;
-    *place = 1;
-    *data_bytes = object->size;
-    return true;
-}
-
 static bool is_in_base(const struct collected *all, const char *path)
 {
     struct pst_object object;

@@ -42,6 +42,11 @@ void collected_free(struct collected *collected);
 /* prepare, freeze, snapshot, thaw, list into collected, all of which must succeed. */
 void collect(struct pst_source *source, struct collected *collected);
 
+/* For sink.find_in_base: a base that knows every file. */
+bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *object,
+                     const struct pst_object_identity *identity, uint64_t *place,
+                     uint64_t *data_bytes);
+
 /* Checks all that fragment.h promises about the whole listing. */
 void check_listing(const struct collected *collected);
 
