@@ -11,6 +11,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#include <sanitizer/common_interface_defs.h>
+#else
+static void __sanitizer_set_death_callback(void (*callback)(void))
+{
+    (void)callback;
+}
+#endif
+
 static int captured_fd = -1;
 static int stderr_fd = -1;
 
@@ -22,14 +31,18 @@ static void must(bool is_well)
     exit(1);
 }
 
-static void on_sigabrt(int number)
+/* Of a process that ends here. */
+static void show_captured(void)
 {
     char text[4096];
-    off_t end = lseek(captured_fd, 0, SEEK_END);
-    off_t from = end > (off_t)sizeof(text) ? end - (off_t)sizeof(text) : 0;
-    ssize_t bytes = pread(captured_fd, text, sizeof(text), from);
-    if (bytes > 0)
+    ssize_t bytes;
+    for (off_t at = 0; (bytes = pread(captured_fd, text, sizeof(text), at)) > 0; at += bytes)
         (void)!write(stderr_fd, text, (size_t)bytes);
+}
+
+static void on_sigabrt(int number)
+{
+    show_captured();
     signal(number, SIG_DFL);
 }
 
@@ -39,6 +52,14 @@ void begin_log_capture(void)
     captured_fd = memfd_create("log", MFD_CLOEXEC);
     stderr_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
     must(captured_fd >= 0 && stderr_fd >= 0 && dup2(captured_fd, STDERR_FILENO) >= 0);
+    __sanitizer_set_death_callback(show_captured);
+}
+
+/* What a sanitizer reports is no part of the log. */
+static void show_reports(const char *text)
+{
+    if (strstr(text, "Sanitizer") || strstr(text, "runtime error"))
+        (void)fputs(text, stderr);
 }
 
 char *end_log_capture(void)
@@ -50,5 +71,7 @@ char *end_log_capture(void)
     close(stderr_fd);
     close(captured_fd);
     signal(SIGABRT, SIG_DFL);
+    __sanitizer_set_death_callback(NULL);
+    show_reports(text);
     return text;
 }

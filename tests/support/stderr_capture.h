@@ -2,7 +2,8 @@
 #ifndef PST_TESTS_SUPPORT_STDERR_CAPTURE_H
 #define PST_TESTS_SUPPORT_STDERR_CAPTURE_H
 
-/* One capture at a time. An assertion that fails meanwhile is printed all the same. */
+/* One capture at a time. An assertion that fails meanwhile, and what a sanitizer reports, is
+ * printed all the same. */
 void begin_log_capture(void);
 
 /* The text since then; the caller frees it. */

@@ -13,6 +13,7 @@
 #include "engine/cli/commands.h"
 #include "engine/service/control_socket.h"
 #include "tests/suite.h"
+#include "tests/support/stderr_capture.h"
 
 #define STARTED                                                                                    \
     "{\"message_type\":\"started\",\"number\":7,\"uid\":\"00112233445566778899aabbccddeeff\"}"
@@ -63,17 +64,16 @@ static enum cli_exit run(const char *const *answers, int out_fd, const char *wor
     CU_ASSERT_EQUAL_FATAL(control_listen(path, 1, &listener, message), 0);
     CU_ASSERT_EQUAL_FATAL(fcntl(listener.fd, F_SETFL, 0), 0);
     pid_t node = start_node(listener.fd, answers);
-    int saved_out = dup(STDOUT_FILENO), saved_err = dup(STDERR_FILENO);
+    int saved_out = dup(STDOUT_FILENO);
     int null_fd = open("/dev/null", O_WRONLY);
     CU_ASSERT_FATAL(dup2(out_fd < 0 ? null_fd : out_fd, STDOUT_FILENO) >= 0);
-    CU_ASSERT_FATAL(dup2(null_fd, STDERR_FILENO) >= 0);
+    begin_log_capture();
     enum cli_exit code = cli_commands_run(commands, argc, argv);
     fflush(stdout);
     clearerr(stdout);
     dup2(saved_out, STDOUT_FILENO);
-    dup2(saved_err, STDERR_FILENO);
+    free(end_log_capture());
     close(saved_out);
-    close(saved_err);
     close(null_fd);
     CU_ASSERT_EQUAL(waitpid(node, &status, 0), node);
     CU_ASSERT_EQUAL(status, 0);
