@@ -23,12 +23,14 @@
 #include "tests/support/pause.h"
 
 static char scratch[SCRATCH_PATH_BYTES];
+static char memory[SCRATCH_PATH_BYTES];
 static char tree[SCRATCH_PATH_BYTES];
 static char tree_spec[2 * SCRATCH_PATH_BYTES];
 
 static int start(void)
 {
     make_scratch(scratch, ".");
+    make_scratch(memory, "/dev/shm");
     make_scratch(tree, "/dev/shm");
     make_sample_tree(tree);
     snprintf(tree_spec, sizeof(tree_spec), "dir:%s", tree);
@@ -38,6 +40,7 @@ static int start(void)
 static int stop(void)
 {
     remove_tree(scratch);
+    remove_tree(memory);
     remove_tree(tree);
     return 0;
 }
@@ -111,10 +114,10 @@ static void test_abort_at_random(void)
     srand(20261122);
     aborted += abort_at_random(scratch, 1, false, specs, 2);
     aborted += abort_at_random(scratch, 2, false, specs, 2);
-    aborted += abort_at_random("/dev/shm", 4, false, specs, 2);
+    aborted += abort_at_random(memory, 4, false, specs, 2);
     aborted += abort_at_random(scratch, 3, true, specs, 2);
     aborted += abort_at_random(scratch, 2, false, tiny, 1);
-    aborted += abort_at_random("/dev/shm", 2, false, tiny, 1);
+    aborted += abort_at_random(memory, 2, false, tiny, 1);
     CU_ASSERT_TRUE(aborted > 0);
 }
 
