@@ -267,6 +267,7 @@ foreign_files() {
 limited() {
     (
         ulimit -c 0 "$1" "$2"
+        unset ASAN_OPTIONS # LeakSanitizer would wait for ever for a report that it has no descriptor for
         shift 2
         "$@"
     )

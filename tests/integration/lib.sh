@@ -13,15 +13,22 @@ mkdir -p "$2"
 disk=$(mktemp -d "$2/$test_name.XXXXXX")
 memory=$(mktemp -d "/dev/shm/penstock-$test_name.XXXXXX")
 chmod 755 "$disk" "$memory"
+# What sanitizers report (but UBSan, on stderr), wherever a process has its stderr; none of it is expected.
+reports=$memory/reports
+mkdir -m 1777 "$reports"
+for name in ASAN_OPTIONS TSAN_OPTIONS; do export "$name=${!name-}:log_path=$reports/report"; done
 mounted=()
-leave() {
-    local folder child
+leave() { # [COMMAND]: run once nothing runs any more
+    local folder child reported
     # What still runs would go on writing into what is removed.
     for child in $(jobs -p); do kill -KILL "$child" 2>/dev/null || true; done
     wait
     for folder in "${mounted[@]}"; do umount -l "$folder" 2>/dev/null || true; done
+    "$@"
     chmod -R u+rwX "$disk" "$memory" 2>/dev/null || true
+    reported=$(cat "$reports"/* 2>/dev/null) || true
     rm -rf "$disk" "$memory"
+    [ -z "$reported" ] || { echo "FAILED: a sanitizer reports: $reported" >&2; exit 1; }
 }
 trap leave EXIT
 

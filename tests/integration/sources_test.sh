@@ -8,10 +8,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 devices=()
 detach() {
     local device
-    leave
     for device in "${devices[@]}"; do losetup -d "$device" 2>/dev/null || true; done
 }
-trap detach EXIT
+trap 'leave detach' EXIT
 
 several_sources() {
     make_small_tree "$disk/one"

@@ -21,7 +21,7 @@ make_spaces() { # udp|af_packet|vlan [HOSTS]
     is_root || skip 'network namespaces need root'
     command -v ip >/dev/null || skip 'ip is missing: install iproute2'
     [ "$1" != af_packet ] || command -v nft >/dev/null || skip 'nft is missing: install nftables'
-    trap 'leave; remove_spaces' EXIT
+    trap 'leave remove_spaces' EXIT
     ip netns add "$space-switch" 2>"$memory/err" || skip "no network namespaces here: $(cat "$memory/err")"
     ip -n "$space-switch" link add bridge type bridge
     ip -n "$space-switch" link set bridge up

@@ -12,7 +12,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 # shellcheck source=../../hugepages.sh disable=SC1091
 source "$(dirname "${BASH_SOURCE[0]}")/../../hugepages.sh"
 telemetry_client=$3
-trap 'leave; put_back_hugepages' EXIT
+trap 'leave put_back_hugepages' EXIT
 reserve_hugepages 64
 
 declare -A process=()

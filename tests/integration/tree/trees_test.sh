@@ -22,11 +22,7 @@ clean() {
         rm -rf "$folder"
     done
 }
-clean_all() {
-    clean "$work"/{source,target,copy} || true
-    leave
-}
-trap clean_all EXIT
+trap 'clean "$work"/{source,target,copy} || true; leave' EXIT
 
 # lines FOLDER FILE [flags]
 lines() { "$maker" show "$1" "${@:3}" >"$2" || fail "show $1"; }
