@@ -3,10 +3,37 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/service/interrupt.h"
 #include "tests/suite.h"
+
+/* The clock of children: no stop of the machine comes between two signals. */
+static uint64_t now_ns = 1000000000;
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
+{
+    (void)clock;
+    *time = (struct timespec){.tv_sec = (time_t)(now_ns / 1000000000),
+                              .tv_nsec = (long)(now_ns % 1000000000)};
+    return 0;
+}
+
+static void pass_ms(uint64_t ms)
+{
+    now_ns += ms * 1000000;
+}
+
+/* A shell has what it starts in the background ignore SIGINT. */
+static void ignore_nothing(void)
+{
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+}
 
 /* How a child ends that does this; what it writes to stderr. */
 static int status_of(void (*child)(void), char *text, size_t bytes)
@@ -17,6 +44,7 @@ static int status_of(void (*child)(void), char *text, size_t bytes)
     if (pid == 0) {
         dup2(pipe_fds[1], STDERR_FILENO);
         close(pipe_fds[1]);
+        ignore_nothing();
         if (pst_interrupt_install() == 0)
             child();
         _exit(9);
@@ -32,6 +60,7 @@ static int status_of(void (*child)(void), char *text, size_t bytes)
 static void take_the_first(void)
 {
     raise(SIGTERM);
+    pass_ms(299);
     raise(SIGINT);
     _exit(pst_interrupted() ? 0 : 8);
 }
@@ -39,7 +68,7 @@ static void take_the_first(void)
 static void take_two_apart(void)
 {
     raise(SIGINT);
-    usleep(350000);
+    pass_ms(300);
     raise(SIGINT);
     _exit(7);
 }
@@ -47,7 +76,7 @@ static void take_two_apart(void)
 static void take_hangups(void)
 {
     raise(SIGHUP);
-    usleep(350000);
+    pass_ms(300);
     raise(SIGHUP);
     raise(SIGTERM);
     _exit(pst_interrupted() ? 0 : 8);
@@ -90,10 +119,11 @@ static void take_the_second(void)
 {
     raise(SIGTERM);
     interrupt_end_within(3600);
+    pass_ms(299);
     raise(SIGTERM); /* timeout(1): to the process, then to its group */
     if (!pst_interrupted())
         _exit(8);
-    usleep(350000);
+    pass_ms(1);
     raise(SIGTERM);
 }
 
@@ -101,7 +131,7 @@ static void take_the_second(void)
 static void end_without_a_signal(void)
 {
     interrupt_end_within(3600);
-    usleep(350000);
+    pass_ms(300);
     raise(SIGTERM);
 }
 
