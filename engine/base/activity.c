@@ -42,6 +42,15 @@ static void store_name(struct pst_activity_line *line, const char *name)
     }
 }
 
+static void load_name(const struct pst_activity_line *line, char *name)
+{
+    for (size_t i = 0; i < PST_ACTIVITY_NAME_BYTES / 8; i++) {
+        uint64_t word = atomic_load_explicit(&line->name[i], memory_order_acquire);
+        memcpy(name + 8 * i, &word, sizeof(word));
+    }
+    name[PST_ACTIVITY_NAME_BYTES - 1] = '\0';
+}
+
 static void set(struct pst_activity *activity, struct pst_activity_line *line, const char *what,
                 const char *name)
 {
@@ -71,6 +80,21 @@ void pst_activity_end(void)
         set(mine, &mine->step, NULL, NULL);
 }
 
+void pst_activity_begin_inner(struct pst_activity_outer *outer, const char *what, const char *name)
+{
+    if (!mine)
+        return;
+    outer->what = atomic_load_explicit(&mine->step.what, memory_order_relaxed);
+    load_name(&mine->step, outer->name);
+    set(mine, &mine->step, what, name);
+}
+
+void pst_activity_end_inner(const struct pst_activity_outer *outer)
+{
+    if (mine)
+        set(mine, &mine->step, outer->what, outer->name);
+}
+
 void pst_activity_rest(bool resting)
 {
     if (!mine)
@@ -85,15 +109,6 @@ void pst_activity_move(void)
         return;
     uint64_t moves = atomic_load_explicit(&mine->moves, memory_order_relaxed);
     atomic_store_explicit(&mine->moves, moves + 2, memory_order_release);
-}
-
-static void load_name(const struct pst_activity_line *line, char *name)
-{
-    for (size_t i = 0; i < PST_ACTIVITY_NAME_BYTES / 8; i++) {
-        uint64_t word = atomic_load_explicit(&line->name[i], memory_order_acquire);
-        memcpy(name + 8 * i, &word, sizeof(word));
-    }
-    name[PST_ACTIVITY_NAME_BYTES - 1] = '\0';
 }
 
 void pst_activity_view(const struct pst_activity *activity, struct pst_activity_view *view)

@@ -51,6 +51,14 @@ void pst_activity_order(struct pst_activity *activity, const char *what, const c
 void pst_activity_begin(const char *what, const char *name);
 void pst_activity_end(void);
 
+/* Around a call within another that is named: then that is named again. */
+struct pst_activity_outer {
+    const char *what;
+    char name[PST_ACTIVITY_NAME_BYTES];
+};
+void pst_activity_begin_inner(struct pst_activity_outer *outer, const char *what, const char *name);
+void pst_activity_end_inner(const struct pst_activity_outer *outer);
+
 /* One call that may block and returns an int. */
 #define PST_ACTIVITY_STEP(what, name, call)                                                        \
     ({                                                                                             \

@@ -130,10 +130,11 @@ static void await_block(struct ahead *ahead, struct ahead_block *block, const ch
     while (at + 1 < claimed && at + 1 < block->count &&
            atomic_load(&block->entries[at].state) != AHEAD_ENTRY_NEW)
         at++;
-    pst_activity_begin("look at", join(path, block->entries[at].record->d_name).text);
+    struct pst_activity_outer outer;
+    pst_activity_begin_inner(&outer, "look at", join(path, block->entries[at].record->d_name).text);
     for (uint32_t i = 0; block->is_in_use; i++)
         wait_for_threads(ahead, i);
-    pst_activity_end();
+    pst_activity_end_inner(&outer);
 }
 
 static void drop(struct ahead *ahead, struct ahead_dir *dir, const char *path);
@@ -167,9 +168,10 @@ static void drop(struct ahead *ahead, struct ahead_dir *dir, const char *path)
 {
     dir->is_dropped = true;
     if (dir->state == AHEAD_BUSY) {
-        pst_activity_begin("read the directory", path);
+        struct pst_activity_outer outer;
+        pst_activity_begin_inner(&outer, "read the directory", path);
         wait_while_busy(ahead, dir);
-        pst_activity_end();
+        pst_activity_end_inner(&outer);
     }
     if (dir->current)
         drop_block(ahead, dir->current, path);
