@@ -95,10 +95,10 @@ int pst_job_check_sealing(const struct pst_backup_job *given, char *message)
     return -EINVAL;
 }
 
-int job_check_own(const struct pst_backup_job *given, char *message)
+int job_check_cancel(const struct pst_backup_job *given, char *message)
 {
-    int error = pst_job_check_fd("cancel_fd", given->run.cancel_fd, message);
-    return error ? error : pst_job_check_sealing(given, message);
+    bool has_one = given && given->struct_bytes >= offsetof(struct pst_backup_job, label);
+    return has_one ? pst_job_check_fd("cancel_fd", given->run.cancel_fd, message) : 0;
 }
 
 /* Of those that read backups. */

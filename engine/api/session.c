@@ -196,9 +196,8 @@ static int read_job(struct pst_session *session)
     if (job_pace_read(job->pace, job->min_rate, &node->pace, session->message) < 0)
         return -EINVAL;
     error = read_keys(session);
-    if (error)
-        return error;
-    error = read_base(session);
+    if (!error)
+        error = read_base(session);
     if (error)
         return error;
     node->node = 1;
@@ -584,9 +583,11 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
         return error;
     struct pst_session_report *report = calloc(1, sizeof(*report));
     struct pst_session *session = NULL;
-    error = report ? pst_session_open(job, &session, outcome.message) : -ENOMEM;
+    error = report ? job_check_cancel(job, outcome.message) : -ENOMEM;
     if (!error)
-        error = job_check_own(job, outcome.message);
+        error = pst_session_open(job, &session, outcome.message);
+    if (!error)
+        error = pst_job_check_sealing(job, outcome.message);
     if (!error)
         error = pst_session_run(session, report, outcome.message);
     pst_session_close(session);

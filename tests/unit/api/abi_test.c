@@ -307,6 +307,11 @@ static void a_descriptor_that_is_closed_is_refused(void)
     verify.directory = scratch;
     job.run.cancel_fd = verify.run.cancel_fd = 12345;
     expect_refused("descriptor 12345 is not open");
+    struct pst_keys keys; /* a passphrase would be waited for until it is readable */
+    pst_keys_init(&keys);
+    keys.passphrase_command = "echo phrase";
+    job.keys = &keys;
+    expect_refused("descriptor 12345 is not open");
     CU_ASSERT_EQUAL(pst_run_verify(&verify, &seen), -EINVAL);
     CU_ASSERT_PTR_NOT_NULL(strstr(seen.message, "descriptor 12345 is not open"));
 }
