@@ -164,6 +164,15 @@ static void count_key(struct pst_keyring *keyring)
     keyring->count++;
 }
 
+static const char *secret_fault(const char *line)
+{
+    return begins_with(line, PUBLIC_BEGIN)
+               ? "this is the public half of a pair, which is a recipient and opens nothing: a key "
+                 "is the secret half, in the file whose name lacks .pub"
+               : "a key is a line of 64 hexadecimal digits, or the secret half of a pair; penstock "
+                 "keygen makes both";
+}
+
 static int add_file(struct pst_keyring *keyring, const char *path, char *line, char *message)
 {
     int error = read_line(path, true, line, message);
@@ -171,10 +180,7 @@ static int add_file(struct pst_keyring *keyring, const char *path, char *line, c
         return error;
     error = take_secret(line, &keyring->keys[keyring->count]);
     if (error)
-        return fail(message, path, error,
-                    error == -EINVAL ? "a key is a line of 64 hexadecimal digits, or the secret "
-                                       "half of a pair; penstock keygen makes both"
-                                     : NULL);
+        return fail(message, path, error, error == -EINVAL ? secret_fault(line) : NULL);
     count_key(keyring);
     return 0;
 }
@@ -193,6 +199,10 @@ static const char *take_public(const char *text, struct pst_key *key)
 {
     const char *digits = text + strlen(PUBLIC_BEGIN);
     uint8_t id[PST_KEY_ID_BYTES];
+    if (begins_with(text, SECRET_BEGIN))
+        return "this is the secret half of a pair: a recipient is the public one, in the file "
+               "whose "
+               "name ends in .pub";
     if (!begins_with(text, PUBLIC_BEGIN) || strlen(digits) != DIGITS + 1 + ID_DIGITS ||
         digits[DIGITS] != ':' || !pst_hex_decode(digits, DIGITS, key->public_half, PST_KEY_BYTES) ||
         !pst_hex_decode(digits + DIGITS + 1, ID_DIGITS, id, sizeof(id)))
@@ -277,17 +287,42 @@ int pst_keyring_prepare(struct pst_keyring *keyring, char *message)
     return 0;
 }
 
-static int read_pipe(const char *path, char *line, char *message)
+/* For whoever writes into a pipe: a program, or somebody at another terminal. */
+#define PIPE_MS 60000
+
+/* Its first line, in secret memory of FILE_BYTES_MAX + 1, or what it has when its writers have
+ * ended. -ETIMEDOUT, -EINTR. */
+static int await_line(int fd, int interrupt_fd, char *line, const char **fault)
+{
+    struct pollfd polled[] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt_fd, .events = POLLIN}};
+    size_t all = 0;
+    ssize_t got = 1;
+    while (got != 0 && all < FILE_BYTES_MAX && !memchr(line, '\n', all)) {
+        int ready = poll(polled, 2, PIPE_MS);
+        if (ready <= 0 || polled[1].revents)
+            return ready == 0 ? -ETIMEDOUT : -EINTR;
+        got = read(fd, line + all, FILE_BYTES_MAX - all);
+        if (got < 0 && errno != EAGAIN)
+            return -errno;
+        all += got > 0 ? (size_t)got : 0;
+    }
+    *fault = end_line(line, all);
+    return *fault ? -EINVAL : 0;
+}
+
+static int read_pipe(const char *path, int interrupt_fd, char *line, char *message)
 {
     struct stat status;
     const char *fault = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     int error = fd < 0 || fstat(fd, &status) < 0 ? -errno : 0;
     if (!error)
-        error = S_ISFIFO(status.st_mode) ? take_line(fd, line, &fault) : -EINVAL;
+        error = S_ISFIFO(status.st_mode) ? await_line(fd, interrupt_fd, line, &fault) : -EINVAL;
     if (fd >= 0)
         close(fd);
-    return error ? fail(message, path, error, fault) : 0;
+    if (error == -ETIMEDOUT)
+        fault = "nobody has written a passphrase into this pipe for a minute";
+    return error == -EINTR ? error : error ? fail(message, path, error, fault) : 0;
 }
 
 /* Whoever types has all the time. */
@@ -347,9 +382,12 @@ static int read_answer(const struct pst_keys *named, int cancel_fd, char *line, 
     int error = interruption_begin(&interruption, cancel_fd);
     if (error)
         return fail(message, "passphrase", error, NULL);
-    error = named->passphrase_asks > 0
-                ? ask(named->passphrase_asks, interruption.fd, line, message)
-                : read_command(named->passphrase_command, interruption.fd, line, message);
+    if (named->passphrase_asks > 0)
+        error = ask(named->passphrase_asks, interruption.fd, line, message);
+    else if (named->passphrase_command)
+        error = read_command(named->passphrase_command, interruption.fd, line, message);
+    else
+        error = read_pipe(named->passphrase_file, interruption.fd, line, message);
     interruption_end(&interruption);
     if (error != -EINTR)
         return error;
@@ -363,7 +401,7 @@ static int read_passphrase(const struct pst_keys *named, int cancel_fd, char *li
     if (named->passphrase_asks > 0 || named->passphrase_command)
         return read_answer(named, cancel_fd, line, message);
     bool is_pipe = stat(named->passphrase_file, &status) == 0 && S_ISFIFO(status.st_mode);
-    return is_pipe ? read_pipe(named->passphrase_file, line, message)
+    return is_pipe ? read_answer(named, cancel_fd, line, message)
                    : read_line(named->passphrase_file, true, line, message);
 }
 

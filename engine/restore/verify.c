@@ -472,14 +472,24 @@ static int choose_sources(struct verify *verify)
     return error;
 }
 
+/* Of a key that opens nothing nobody is to think that it has checked something. */
+static int lacks_key(struct verify *verify)
+{
+    char text[PST_MESSAGE_BYTES];
+    if (!verify->backup.is_shut ||
+        !(verify->backup.directories->keyring || chooses_chunks(verify->options)))
+        return 0;
+    snprintf(verify->result->message, PST_MESSAGE_BYTES, "backup %u could not be verified: %.400s",
+             verify->backup.number, pst_backup_shut_text(&verify->backup, text));
+    return -PST_E_NO_KEY;
+}
+
 static int verify_loaded(struct verify *verify)
 {
-    if (verify->backup.is_shut &&
-        (verify->backup.directories->keyring || chooses_chunks(verify->options)))
-        return -PST_E_NO_KEY;
-    if (!verify->backup.has_cluster)
-        return 0;
-    int error = choose_sources(verify);
+    int error = lacks_key(verify);
+    if (error || !verify->backup.has_cluster)
+        return error;
+    error = choose_sources(verify);
     return error ? error : verify_parts(verify);
 }
 

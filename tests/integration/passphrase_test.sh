@@ -65,4 +65,18 @@ if command -v script >/dev/null; then
     at_prompt 130 'half\003' "$penstock" "${makes[@]}"
     at_prompt 0 "$passphrase\n" "$penstock" verify "${reads[@]}"
 fi
+# A pipe: its line is enough, though whoever wrote it has not closed it; and waiting for one that nobody writes ends.
+mkfifo "$memory/pipe"
+exec 9<>"$memory/pipe"
+echo "$passphrase" >&9
+expect_exit 0 timeout -k 1 20 "$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe"
+exec 9>&-
+"$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe" 2>"$memory/err" >"$memory/out" </dev/null &
+process=$! found=0
+sleep 1
+kill -TERM "$process"
+soon eval "! kill -0 $process"
+wait "$process" || found=$?
+[ "$found" -eq 130 ] || fail "waiting for a pipe ends with $found"
+expect_exit 0 "$penstock" verify "${reads[@]}" --passphrase-file <(echo "$passphrase")
 [ ! -e "$disk/phrase/BACKUP-2" ] || fail 'a backup was made without its passphrase'

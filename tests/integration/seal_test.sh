@@ -80,8 +80,8 @@ expect_message 'backup 1: it is sealed: give the key [0-9a-f]{16}'
 for command in verify "restore --target $disk/none-target"; do
     # shellcheck disable=SC2086 # words of their own
     expect_exit 12 "$penstock" $command --from "$b" --key-file "$other"
+    expect_message 'backup 1.*no key that was given opens it; it wants key [0-9a-f]{16}'
 done
-expect_message 'no key that was given opens it; it wants key [0-9a-f]{16}'
 [ ! -e "$disk/none-target" ] || fail 'something was restored with a wrong key'
 comes_back "$b" 1 "$other" "$key"
 
@@ -91,7 +91,12 @@ comes_back "$b" 2 "$other"
 comes_back "$b" 2 "$pair"
 expect_exit 12 "$penstock" verify --from "$b" --key-file "$key" 2
 expect_exit '1 2' "$penstock" verify --from "$b" --key-file "$pair.pub" 2
-expect_message 'must be closed|64 hexadecimal digits'
+expect_message 'must be closed|public half of a pair'
+(umask 077 && cat "$pair.pub" >"$disk/closed.pub")
+expect_exit 2 "$penstock" verify --from "$b" --key-file "$disk/closed.pub" 2
+expect_message 'closed.pub: this is the public half of a pair'
+expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "$pair"
+expect_message "$pair: this is the secret half of a pair"
 expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "$(cat "$pair.pub")"
 comes_back "$b" 3 "$pair"
 cmp -s "$b/BACKUP-3/BACKUP-3.1.keys" "$b/BACKUP-3/BACKUP-3.1.keys.copy" || fail 'the keys are not there twice'
