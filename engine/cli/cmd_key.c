@@ -190,8 +190,27 @@ static enum cli_exit fail_unchanged(const struct run *run)
                     run->unchanged == 1 ? "was" : "were");
 }
 
-static enum cli_exit end(const struct run *run)
+/* Of what is in doubt, or has lost its manifests, nobody knows whose keys to change; once that is
+ * settled or mended, the keys that it had open it. */
+static void note_passed_over(struct run *run)
 {
+    for (size_t i = 0; !run->id && i < run->list.count; i++) {
+        const struct pst_backup *backup = run->list.backups[i];
+        if (backup->has_cluster || pst_backup_was_never_completed(backup->state) ||
+            !pst_rewrap_has_files(backup))
+            continue;
+        pst_log(PST_LOG_ERROR, "backup %u: its keys stay as they are: %s: %s", backup->number,
+                pst_backup_state_text(backup->state), backup->reason);
+        run->looked_at++;
+        run->unchanged++;
+        run->failure = run->failure ? run->failure : CLI_EXIT_PARTIAL;
+    }
+}
+
+static enum cli_exit end(struct run *run)
+{
+    if (strcmp(run->action, "list") != 0)
+        note_passed_over(run);
     if (run->unchanged > 0)
         return fail_unchanged(run);
     if (strcmp(run->action, "remove") == 0 && run->found == 0)

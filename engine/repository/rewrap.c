@@ -209,3 +209,31 @@ int pst_rewrap_list(const struct pst_backup *backup,
     }
     return error;
 }
+
+static bool has_files_in(const struct pst_backup *backup, uint32_t i)
+{
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    struct pst_repository_names names = {0};
+    bool has = false;
+    int handle = repository_open_backup(repository, backup->stored_as);
+    if (handle < 0)
+        return false;
+    int error = repository_list(repository, handle, &names);
+    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !has;
+         name = repository_names_next(&names, name)) {
+        uint32_t node;
+        has = layout_parse_keys(name, backup->number, &node);
+    }
+    repository_names_free(&names);
+    repository_close(repository, handle);
+    return has;
+}
+
+bool pst_rewrap_has_files(const struct pst_backup *backup)
+{
+    bool has = false;
+    for (uint32_t i = backup_next_in(backup, 0); !has && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1))
+        has = has_files_in(backup, i);
+    return has;
+}

@@ -69,11 +69,22 @@ expect_exit 0 "$penstock" verify "${both[@]}"
 expect_message 'only the checksums of what is stored were checked'
 # Each node's keys lie where it writes.
 expect_exit 0 "$penstock" keygen "$disk/third"
+mv "$memory/out" "$disk/third.said"
 expect_exit 0 "$penstock" key add --from "$disk/to1" --key-file "$key" --new-key-file "$disk/third" 1
 expect_message 'backup 1: the keys of node 2 stay as they are'
 expect_exit 0 "$penstock" key add "${both[@]}" --key-file "$key" --key-file "$pair" --new-key-file "$disk/third"
 ! grep -q 'stay as they are' "$memory/err" || fail 'all directories were given'
 comes_back 1 "${both[@]}" --key-file "$disk/third"
+# What is in doubt is no backup yet, and none the less may become one that the key opens that is to be removed.
+mkdir "$disk/doubt"
+cp -r "$disk/to1"/BACKUP-* "$disk/doubt"
+rm "$disk/doubt"/BACKUP-2/*.cluster.manifest*
+for change in "add --new-key-file $disk/third" "remove --key-id $(sed -n 's/.*which name it key \([0-9a-f]*\).*/\1/p' "$disk/third.said")"; do
+    # shellcheck disable=SC2086 # words of their own
+    expect_exit 3 "$penstock" key $change --from "$disk/doubt" --key-file "$key"
+    expect_message 'backup 2: its keys stay as they are: in doubt: BACKUP-2: prepared' '1 of 2 backups was not changed'
+done
+expect_exit 0 "$penstock" key list --from "$disk/doubt"
 expect_exit 2 env PENSTOCK_KEY_FILE="$key" "$penstock" backup --node "$memory/1.socket"
 expect_message 'key-file does not apply'
 
