@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include <jansson.h>
@@ -68,6 +69,13 @@ static const struct cli_option options[] = {
      .argument = "DURATION",
      .fallback = "0",
      .help = "with --keep-…: remove nothing that was started more recently"},
+    {.name = "group-by",
+     .kind = CLI_OPTION_TEXT,
+     .argument = "choice|sources",
+     .fallback = "choice",
+     .help = "with --keep-…: backups that may take each other's place: of the same sources, if "
+             "the same was left out of them (--exclude and the like), or whatever was left out: "
+             "for once you have changed that, and do not need the old ones longer than others"},
     {.name = "dry-run",
      .kind = CLI_OPTION_SWITCH,
      .help = "only print what would be removed, what would stay, and why"},
@@ -276,6 +284,27 @@ static void apply_verdicts(struct pruning *pruning, const struct pst_retention_v
     apply(pruning, choices, pruning->list.count);
 }
 
+/* Who takes a backup that no rule is applied to for one that a rule has kept runs out of room. */
+static void note_shut(struct pruning *pruning)
+{
+    const struct pst_backup *shut = NULL;
+    uint64_t count = 0, opened = 0;
+    char text[PST_MESSAGE_BYTES];
+    for (size_t i = 0; i < pruning->list.count; i++) {
+        const struct pst_backup *backup = pruning->list.backups[i];
+        bool is_shut = pst_retention_is_shut(backup);
+        opened += !is_shut && pst_backup_is_sealed(backup);
+        count += is_shut;
+        shut = is_shut ? backup : shut;
+    }
+    if (count == 0)
+        return;
+    pst_log(PST_LOG_WARNING, "no rule was applied to %" PRIu64 " backup%s; backup %u: %s", count,
+            count == 1 ? "" : "s", shut->number, pst_backup_shut_text(shut, text));
+    if (pruning->list.directories.keyring && opened == 0 && pruning->code == CLI_EXIT_DONE)
+        pruning->code = CLI_EXIT_KEY;
+}
+
 static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_retention *rules)
 {
     const struct pst_backup_list *list = &pruning->list;
@@ -287,6 +316,7 @@ static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_re
     int error = verdicts && choices ? pst_retention_judge(list, rules, verdicts) : -ENOMEM;
     if (!error)
         apply_verdicts(pruning, verdicts, choices);
+    note_shut(pruning);
     free(choices);
     free(verdicts);
     return error ? cli_fail(pruning->arguments, CLI_EXIT_FAILED, "%s", pst_error_text(error))
@@ -309,6 +339,7 @@ static bool read_rules(const struct cli_arguments *arguments, const char **label
     *rules = (struct pst_retention){
         .within_ns = cli_argument_number(arguments, "keep-within"),
         .min_age_ns = cli_argument_number(arguments, "min-age"),
+        .any_choice = strcmp(cli_argument_text(arguments, "group-by"), "sources") == 0,
         .now_unix_ns = now_unix_ns(),
         .labels = labels,
         .labels_count = cli_argument_texts(arguments, "keep-label", labels),
@@ -390,6 +421,8 @@ static enum cli_exit finish(struct pruning *pruning)
         return cli_fail(arguments, CLI_EXIT_PARTIAL,
                         "the backups are %s, but the report cannot be printed",
                         pruning->dry_run ? "chosen" : "removed");
+    if (pruning->code == CLI_EXIT_KEY)
+        return cli_fail(arguments, CLI_EXIT_KEY, "no key that was given opens a backup: see above");
     return pruning->code == CLI_EXIT_DONE
                ? CLI_EXIT_DONE
                : cli_fail(arguments, pruning->code, "%s kept that should have been removed",
@@ -421,6 +454,9 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "give either --keep-last N (or another --keep-…) or the backups to remove, "
                         "as numbers or uids");
+    if (!rules.any_choice && strcmp(cli_argument_text(arguments, "group-by"), "choice") != 0)
+        return cli_fail(arguments, CLI_EXIT_USAGE, "--group-by %s: give choice or sources",
+                        cli_argument_text(arguments, "group-by"));
     int error = pst_asked_install();
     if (error)
         pst_log(PST_LOG_WARNING, "SIGUSR1 will not print the progress: %s", pst_error_text(error));

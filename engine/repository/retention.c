@@ -23,6 +23,7 @@ static const char *const period_names[PST_RETENTION_PERIODS] = {"newest", "hour"
 struct series {
     const struct pst_backup *first;  /* the newest: what the others are compared with */
     const struct pst_backup *newest; /* that counts; NULL: none has come yet */
+    const struct pst_backup *choice; /* newer, of the same sources chosen otherwise; NULL: none */
     uint64_t complete;               /* that count, so far */
     uint64_t kept[PST_RETENTION_PERIODS];
     uint64_t period[PST_RETENTION_PERIODS]; /* of the last one that counted */
@@ -56,15 +57,17 @@ static bool is_of_two_hosts(const struct pst_backup *backup, const struct pst_no
 
 /* No node that both have says that they are of two. A node whose manifest only one of them has says
  * nothing: it may have been missing, or its manifest is damaged. */
-static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_backup *other)
+static bool may_be_of_one_series(const struct pst_backup *one, const struct pst_backup *other,
+                                 bool any_choice)
 {
+    bool (*is_same)(const struct pst_node_manifest *, const struct pst_node_manifest *) =
+        any_choice ? series_has_same_places : series_has_same_sources;
     if (one->cluster.common.cluster_id != other->cluster.common.cluster_id)
         return false;
     for (uint32_t i = 0; one->nodes && i < one->cluster.nodes_count; i++) {
         const struct pst_node_manifest *its = node_of(one, one->cluster.nodes[i].node);
         const struct pst_node_manifest *others = node_of(other, one->cluster.nodes[i].node);
-        if (its && others &&
-            (is_of_two_hosts(one, its, others) || !series_has_same_sources(its, others)))
+        if (its && others && (is_of_two_hosts(one, its, others) || !is_same(its, others)))
             return false;
     }
     return true;
@@ -90,20 +93,31 @@ static bool knows_all_nodes(const struct pst_backup *backup)
 bool retention_is_one_series(const struct pst_backup *one, const struct pst_backup *other)
 {
     return knows_all_nodes(one) && knows_all_nodes(other) && has_same_nodes(one, other) &&
-           may_be_of_one_series(one, other);
+           may_be_of_one_series(one, other, false);
+}
+
+static const struct series *find_series(const struct judging *judging,
+                                        const struct pst_backup *backup, bool any_choice)
+{
+    for (size_t i = 0; i < judging->count; i++) {
+        const struct series *series = &judging->series[i];
+        if (has_same_nodes(series->first, backup) &&
+            may_be_of_one_series(series->first, backup, any_choice))
+            return series;
+    }
+    return NULL;
 }
 
 /* Of a complete one, all of whose sources are known. Only such ones make a series: what another is
  * of cannot tell two apart. */
 static struct series *series_of(struct judging *judging, const struct pst_backup *backup)
 {
-    for (size_t i = 0; i < judging->count; i++) {
-        if (has_same_nodes(judging->series[i].first, backup) &&
-            may_be_of_one_series(judging->series[i].first, backup))
-            return &judging->series[i];
-    }
+    const struct series *known = find_series(judging, backup, judging->rules->any_choice);
+    if (known)
+        return &judging->series[known - judging->series];
+    const struct series *other = find_series(judging, backup, true);
     struct series *series = &judging->series[judging->count++];
-    *series = (struct series){.first = backup};
+    *series = (struct series){.first = backup, .choice = other ? other->first : NULL};
     return series;
 }
 
@@ -113,7 +127,8 @@ static uint64_t newer_than(const struct judging *judging, const struct pst_backu
     uint64_t fewest = UINT64_MAX;
     for (size_t i = 0; i < judging->count; i++) {
         const struct series *series = &judging->series[i];
-        if (may_be_of_one_series(series->first, backup) && series->complete < fewest)
+        if (may_be_of_one_series(series->first, backup, judging->rules->any_choice) &&
+            series->complete < fewest)
             fewest = series->complete;
     }
     return fewest == UINT64_MAX ? 0 : fewest;
@@ -240,15 +255,17 @@ static void judge_complete(struct judging *judging, const struct pst_backup *bac
                            struct pst_retention_verdict *verdict)
 {
     struct series *series = series_of(judging, backup);
-    if (was_found_damaged(backup)) {
-        judge_damaged(judging->rules, series, backup, verdict);
-        return;
-    }
-    if (!series->newest)
+    bool is_whole = !was_found_damaged(backup);
+    if (is_whole && !series->newest)
         series->newest = backup;
-    judge_whole(judging->rules, series, backup, verdict);
-    series->complete++;
-    judging->complete++;
+    if (is_whole)
+        judge_whole(judging->rules, series, backup, verdict);
+    else
+        judge_damaged(judging->rules, series, backup, verdict);
+    series->complete += is_whole;
+    judging->complete += is_whole;
+    if (verdict->is_kept && series->choice)
+        keep(verdict, "chosen otherwise than backup %u", series->choice->number);
 }
 
 /* Without its cluster manifest the series of a backup is unknown: then all of them count. */
@@ -277,6 +294,12 @@ static void apply_exceptions(const struct pst_retention *rules, const struct pst
         keep(verdict, "too young");
 }
 
+bool pst_retention_is_shut(const struct pst_backup *backup)
+{
+    bool is_sealed = (backup->cluster.common.version.incompatible & PST_FORMAT_SEALED) != 0;
+    return backup->is_shut || (backup->has_cluster && is_sealed); /* what is opened is not */
+}
+
 static void judge(struct judging *judging, const struct pst_backup *backup,
                   struct pst_retention_verdict *verdict)
 {
@@ -285,8 +308,7 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
         keep(verdict, "misnamed: it goes by its uid alone"); /* somebody put it aside */
         return;
     }
-    bool is_sealed = (backup->cluster.common.version.incompatible & PST_FORMAT_SEALED) != 0;
-    if (backup->is_shut || (backup->has_cluster && is_sealed)) { /* what is opened is not */
+    if (pst_retention_is_shut(backup)) {
         keep(verdict, "sealed: which sources it is of, only its key shows");
         return;
     }

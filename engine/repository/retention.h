@@ -36,6 +36,7 @@ struct pst_retention {
     uint64_t now_unix_ns;
     const char *const *labels; /* keeps what has one of them */
     uint32_t labels_count;
+    bool any_choice; /* what was left out of its sources makes no series of its own */
 };
 
 struct pst_retention_verdict {
@@ -47,6 +48,9 @@ struct pst_retention_verdict {
 /* Whether two backups are surely of one series: all nodes of both are known to have had the same
  * sources. */
 bool retention_is_one_series(const struct pst_backup *one, const struct pst_backup *other);
+
+/* Whether its sources cannot be known, so that no rule says anything of it. */
+bool pst_retention_is_shut(const struct pst_backup *backup);
 
 /* Sets verdicts[i] for each backup of the list, by its index. -ENOMEM. */
 int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,

@@ -11,4 +11,8 @@
 bool series_has_same_sources(const struct pst_node_manifest *one,
                              const struct pst_node_manifest *other);
 
+/* The same, whatever was chosen of them. */
+bool series_has_same_places(const struct pst_node_manifest *one,
+                            const struct pst_node_manifest *other);
+
 #endif

@@ -12,10 +12,10 @@ key=()
 
 back_up() { expect_exit 0 "$penstock" backup --source "data=dir:$src" --to "$to" "${key[@]}" "$@"; }
 
-# expect_kept NUMBERS: those that prune --keep-last 1 leaves.
+# expect_kept NUMBERS [OPTION…]: those that prune --keep-last 1 leaves.
 expect_kept() {
-    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 "${key[@]}"
     local found
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 "${key[@]}" "${@:2}"
     found=$(find "$to" -maxdepth 1 -name 'BACKUP-*' -printf '%f\n' | sed 's/BACKUP-//' | sort -n | tr '\n' ' ')
     [ "$found" = "$1 " ] || fail "prune kept $found, not $1"
 }
@@ -40,6 +40,8 @@ options() {
     expect_kept '1 7 8 9 10 11 12'
     back_up
     expect_kept '7 8 9 10 11 12 13'
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 --dry-run
+    expect_output '^backup 12, .*stays: newest 1 of 1, chosen otherwise than backup 13$' '^backup 13, .*stays: newest 1 of 1$'
     for number in 8 13; do
         expect_exit 0 "$penstock" show --from "$to" "$number"
         grep chosen "$memory/out" >"$memory/chosen" || true
@@ -47,6 +49,9 @@ options() {
     done
     expect_exit 0 "$penstock" show --from "$to" --json
     expect_json '.[0].node_manifests[0].sources[0].choice == ""'
+    # Once what is left out has been changed for good.
+    expect_exit 2 "$penstock" prune --from "$to" --keep-last 1 --group-by nothing
+    expect_kept '13' --group-by sources
 }
 
 # What was chosen is sealed with the rest.
@@ -59,6 +64,12 @@ sealed() {
     expect_kept '1 2'
     ! grep -rq secret "$to" || fail 'what is left out of a sealed backup can be read'
     back_up
+    # Without the key, or with another, no rule is applied, which is said.
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1
+    expect_message 'no rule was applied to 3 backups; backup 3: it is sealed: give the key [0-9a-f]{16}'
+    "$penstock" keygen "$disk/other" 2>/dev/null
+    expect_exit 12 "$penstock" prune --from "$to" --keep-last 1 --key-file "$disk/other"
+    expect_message 'no rule was applied to 3 backups; backup 3: .*it wants key [0-9a-f]{16}'
     expect_kept '2 3'
     key=()
 }
