@@ -99,36 +99,62 @@ static const char *uid_text(const struct pst_backup *backup, char text[2 * PST_U
     return text;
 }
 
-static int print_record(const struct pruning *pruning, const struct pst_backup *backup,
-                        uint64_t bytes, const char *reason)
+/* What became of a backup that was to go. */
+struct removal {
+    const struct pst_backup *backup;
+    const char *why;  /* it was to go; NULL: it was named */
+    const char *kept; /* why it is there still; NULL: it is not */
+    uint64_t bytes;
+};
+
+static int print_record(const struct pruning *pruning, const struct removal *removal)
 {
+    const struct pst_backup *backup = removal->backup;
+    const char *reason = removal->kept ? removal->kept : removal->why;
     char uid[2 * PST_UID_BYTES + 1];
     json_t *record =
         json_pack("{s:I, s:s, s:s, s:I, s:b}", "number", (json_int_t)backup->number, "uid",
                   uid_text(backup, uid), "state", pst_backup_state_text(backup->state),
-                  "stored_bytes", (json_int_t)bytes, "dry_run", (int)pruning->dry_run);
+                  "stored_bytes", (json_int_t)removal->bytes, "dry_run", (int)pruning->dry_run);
     if (reason)
         pst_json_set(&record, "reason", cli_json_text(reason));
-    return cli_json_record(stdout, reason ? "kept" : "pruned", record);
+    return cli_json_record(stdout, removal->kept ? "kept" : "pruned", record);
 }
 
-static void report(struct pruning *pruning, const struct pst_backup *backup, const char *reason)
+/* ", 2026-11-27T12:00:00Z", in text, which is returned; "": not known. */
+static const char *when_text(const struct pst_backup *backup, char text[PST_TIME_TEXT_BYTES + 2])
 {
-    uint64_t bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
-    char uid[2 * PST_UID_BYTES + 1], size[CLI_VALUE_TEXT_BYTES];
+    strcpy(text, backup->has_cluster ? ", " : "");
+    if (backup->has_cluster)
+        pst_time_text(backup->cluster.common.started_unix_ns, 0, text + strlen(text));
+    return text;
+}
+
+static void print_removed(const struct pruning *pruning, const struct removal *removal)
+{
+    const struct pst_backup *backup = removal->backup;
+    char uid[2 * PST_UID_BYTES + 1], size[CLI_VALUE_TEXT_BYTES], when[PST_TIME_TEXT_BYTES + 2];
+    cli_print_line(stdout, "backup %u, uid %.8s, %s%s, %s: %s%s%s", backup->number,
+                   uid_text(backup, uid), pst_backup_state_text(backup->state),
+                   when_text(backup, when), cli_value_size_text(removal->bytes, size),
+                   pruning->dry_run ? "would be removed" : "removed", removal->why ? ": " : "",
+                   removal->why ? removal->why : "");
+}
+
+static void report(struct pruning *pruning, struct removal *removal)
+{
+    const struct pst_backup *backup = removal->backup;
     int error = 0;
-    pruning->kept += reason != NULL;
-    pruning->pruned += reason == NULL;
-    pruning->bytes += reason ? 0 : bytes;
-    if (reason)
-        pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, reason);
+    removal->bytes = backup->has_cluster ? backup->cluster.common.sums.stored_bytes : 0;
+    pruning->kept += removal->kept != NULL;
+    pruning->pruned += removal->kept == NULL;
+    pruning->bytes += removal->kept ? 0 : removal->bytes;
+    if (removal->kept)
+        pst_log(PST_LOG_WARNING, "backup %u is kept: %s", backup->number, removal->kept);
     if (cli_argument_json(pruning->arguments))
-        error = print_record(pruning, backup, bytes, reason);
-    else if (!reason)
-        cli_print_line(stdout, "backup %u, uid %.8s, %s, %s: %s", backup->number,
-                       uid_text(backup, uid), pst_backup_state_text(backup->state),
-                       cli_value_size_text(bytes, size),
-                       pruning->dry_run ? "would be removed" : "removed");
+        error = print_record(pruning, removal);
+    else if (!removal->kept)
+        print_removed(pruning, removal);
     if (error)
         pst_log(PST_LOG_ERROR, "cannot write to standard output: %s", pst_error_text(error));
 }
@@ -145,11 +171,13 @@ static void warn_of_rest(const struct pst_backup *backup)
     }
 }
 
-static int prune_one(struct pruning *pruning, const struct pst_backup *backup)
+/* why: NULL: it was named. */
+static int prune_one(struct pruning *pruning, const struct pst_backup *backup, const char *why)
 {
     char message[PST_MESSAGE_BYTES];
     int error = pst_prune(backup, pruning->idle, pruning->dry_run, message);
-    report(pruning, backup, error ? message : NULL);
+    report(pruning,
+           &(struct removal){.backup = backup, .why = why, .kept = error ? message : NULL});
     if (!error)
         warn_of_rest(backup);
     return error;
@@ -201,18 +229,16 @@ static int print_retained(const struct pruning *pruning, const struct pst_backup
 static void report_retained(struct pruning *pruning, const struct pst_backup *backup,
                             const struct pst_retention_verdict *verdict)
 {
-    char uid[2 * PST_UID_BYTES + 1], when[PST_TIME_TEXT_BYTES] = "";
+    char uid[2 * PST_UID_BYTES + 1], when[PST_TIME_TEXT_BYTES + 2];
     pruning->retained++;
-    if (backup->has_cluster)
-        pst_time_text(backup->cluster.common.started_unix_ns, 0, when);
     if (verdict->is_due && backup->state == PST_BACKUP_SPLIT)
         pst_log(PST_LOG_WARNING, "backup %u is kept: it is %s", backup->number, backup->reason);
     if (cli_argument_json(pruning->arguments))
         pruning->error = pruning->error ? pruning->error : print_retained(pruning, backup, verdict);
     else if (pruning->dry_run)
-        cli_print_line(stdout, "backup %u, uid %.8s, %s%s%s: stays: %s", backup->number,
+        cli_print_line(stdout, "backup %u, uid %.8s, %s%s: stays: %s", backup->number,
                        uid_text(backup, uid), pst_backup_state_text(backup->state),
-                       when[0] ? ", " : "", when, verdict->reason);
+                       when_text(backup, when), verdict->reason);
 }
 
 /* What becomes of a backup. */
@@ -228,7 +254,7 @@ static void apply_verdict(struct pruning *pruning, const struct choice *choice)
         report_retained(pruning, choice->backup, choice->verdict);
         return;
     }
-    int error = prune_one(pruning, choice->backup);
+    int error = prune_one(pruning, choice->backup, choice->verdict->reason);
     if (error && error != -PST_E_BUSY && error != -PST_E_INCOMPLETE && error != -PST_E_NEWER &&
         error != -PST_E_REFERRED) /* by one that could not be removed */
         pruning->code = CLI_EXIT_FAILED;
@@ -236,7 +262,7 @@ static void apply_verdict(struct pruning *pruning, const struct choice *choice)
 
 static void remove_named(struct pruning *pruning, const struct choice *choice)
 {
-    int error = prune_one(pruning, choice->backup);
+    int error = prune_one(pruning, choice->backup, NULL);
     if (error)
         pruning->code = error == -PST_E_BUSY && pruning->code != CLI_EXIT_FAILED ? CLI_EXIT_BUSY
                                                                                  : CLI_EXIT_FAILED;

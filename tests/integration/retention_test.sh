@@ -51,6 +51,10 @@ options() {
     expect_json '.[0].node_manifests[0].sources[0].choice == ""'
     # Once what is left out has been changed for good.
     expect_exit 2 "$penstock" prune --from "$to" --keep-last 1 --group-by nothing
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 --group-by sources --dry-run
+    expect_output '^backup 12, uid [0-9a-f]{8}, complete, 20[0-9TZ:-]*, [0-9.]+ [KMi]*B: would be removed: no rule keeps it$'
+    expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 --group-by sources --dry-run --json
+    expect_json 'all(.message_type == "summary" or .reason)'
     expect_kept '13' --group-by sources
 }
 
