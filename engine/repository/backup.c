@@ -491,8 +491,13 @@ const char *backup_elsewhere_text(const struct pst_backup *backup, char *text)
 const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
 {
     bool has_given = backup->directories->keyring;
-    snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s %s",
-             has_given ? "no key that was given opens it; it wants" : "give the", backup->wanted);
+    if (backup->wanted[0] == '\0')
+        snprintf(text, PST_MESSAGE_BYTES,
+                 "it is sealed, and its files of keys are missing or damaged, so no key opens it");
+    else
+        snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s %s",
+                 has_given ? "no key that was given opens it; it wants" : "give the",
+                 backup->wanted);
     return text;
 }
 

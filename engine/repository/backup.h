@@ -67,7 +67,7 @@ struct pst_backup {
     bool is_sealed[PST_NODES_MAX];   /* by index: what the node wrote is */
     struct pst_data_key *keys;       /* by index, of those that are and were opened; or NULL */
     bool is_shut;                    /* some of it is sealed, and no key that was given opens it */
-    char wanted[128]; /* of what is sealed, the keys that open it: "key ID or key ID" */
+    char wanted[256]; /* the keys that open nodes which are shut: "key ID or key ID and key ID" */
     bool is_elsewhere[PST_NODES_MAX]; /* by index: the node's files are in directories not given */
     bool is_hit[PST_NODES_MAX];       /* by index: some part of the node's is not what it should be;
                                          set by who lists */

@@ -27,6 +27,7 @@ struct node_keys {
     struct pst_keys_file file; /* the one that was read last */
     struct keys_copy copies[PST_DIRECTORIES_MAX][LAYOUT_KEYS_COPIES];
     struct pst_digest opened; /* the one that the data key is from */
+    char wanted[128];         /* the keys that open it: "key ID or key ID" */
     uint32_t whole;
     bool is_there;
 };
@@ -59,21 +60,31 @@ static int read_copy(struct node_keys *keys, uint32_t i, uint32_t copy, struct k
     return error;
 }
 
-/* What people need to find the key. */
+/* What people need to find the key of this node. */
 static void note_wanted(struct node_keys *keys)
 {
-    struct pst_backup *backup = keys->look->backup;
     size_t used = 0;
     for (uint32_t i = 0; i < keys->file.head.records_count; i++) {
         const struct pst_keys_record *record = &keys->file.records[i];
         char id[PST_KEY_ID_TEXT_BYTES];
-        if (used + sizeof(id) + sizeof(" or passphrase ") > sizeof(backup->wanted))
+        if (used + sizeof(id) + sizeof(" or passphrase ") > sizeof(keys->wanted))
             break;
-        used += (size_t)snprintf(backup->wanted + used, sizeof(backup->wanted) - used, "%s%s %s",
+        used += (size_t)snprintf(keys->wanted + used, sizeof(keys->wanted) - used, "%s%s %s",
                                  i ? " or " : "",
                                  record->kind == PST_KEY_PASSPHRASE ? "passphrase" : "key",
                                  pst_key_id_text(record->id, id));
     }
+}
+
+/* Each node that is not open wants a key, often the same. */
+static void add_wanted(struct pst_backup *backup, const char *wanted)
+{
+    size_t used = strlen(backup->wanted), bytes = strlen(wanted);
+    if (bytes == 0 || strstr(backup->wanted, wanted) ||
+        used + bytes + sizeof(" and ") > sizeof(backup->wanted))
+        return;
+    snprintf(backup->wanted + used, sizeof(backup->wanted) - used, "%s%s", used ? " and " : "",
+             wanted);
 }
 
 /* A file that is whole; any of them may open, if a change of recipients was interrupted. What a key
@@ -184,8 +195,10 @@ int backup_open_keys(const struct backup_keys_look *look, uint32_t node_index)
     }
     if (!error && !keys->is_there)
         report_lost(keys);
-    if (!backup->keys[node_index].secret)
+    if (!backup->keys[node_index].secret) {
         backup->is_shut = true;
+        add_wanted(backup, keys->wanted);
+    }
     free(keys);
     return error;
 }

@@ -115,6 +115,14 @@ static int check_opens(const struct node_place *place, const struct pst_keys_fil
     return error;
 }
 
+static int refuse(const struct node_place *place, const struct pst_rewrap *change)
+{
+    snprintf(place->message, PST_MESSAGE_BYTES, "%.200s/%s/%s: %s", place->repository->path,
+             layout_backup(place->backup->stored_as).text, name_of(place, 0).text,
+             change->removed ? "no key would be left that opens it" : "it has 64 keys already");
+    return change->removed ? -PST_E_NO_KEY : -E2BIG;
+}
+
 static int change_node(const struct node_place *place, const struct pst_rewrap *change)
 {
     struct pst_keys_file file;
@@ -125,8 +133,7 @@ static int change_node(const struct node_place *place, const struct pst_rewrap *
         return fail(place, NULL, error);
     size_t bytes = change_file(place, change, &file);
     if (bytes == 0)
-        return fail(place, change->removed ? "no key would be left" : "it has 64 keys already",
-                    -PST_E_NO_KEY);
+        return refuse(place, change);
     error = check_opens(place, &file);
     if (error)
         return fail(place, "what is left must be opened by a --key-file that is given", error);

@@ -476,7 +476,8 @@ static int choose_sources(struct verify *verify)
 static int lacks_key(struct verify *verify)
 {
     char text[PST_MESSAGE_BYTES];
-    if (!verify->backup.is_shut ||
+    bool is_damaged = verify->findings.damages > verify->findings.unverified;
+    if (!verify->backup.is_shut || is_damaged || /* which may be why no key opens it */
         !(verify->backup.directories->keyring || chooses_chunks(verify->options)))
         return 0;
     snprintf(verify->result->message, PST_MESSAGE_BYTES, "backup %u could not be verified: %.400s",

@@ -355,13 +355,22 @@ cmp "$b/BACKUP-1/BACKUP-1.1.keys" "$b/BACKUP-1/BACKUP-1.1.keys.copy" || fail 'th
 [ ! -e "$b/BACKUP-1/.BACKUP-1.1.keys.tmp" ] || fail 'a temporary file is left'
 expect_exit 0 "$penstock" key remove --from "$b" --key-id "$new_id" --key-file "$pair"
 expect_exit 12 "$penstock" key remove --from "$b" --key-id "$(ids 1 | cut -d' ' -f2)" --key-file "$pair"
-expect_message 'no key would be left'
+expect_message 'no key would be left that opens it$'
 expect_exit 1 "$penstock" key remove --from "$b" --key-id "$old_id" --key-file "$pair"
 expect_message 'no such key opens a backup here'
 expect_exit 0 "$penstock" key add --from "$b" --new-passphrase-file "$disk/passphrase" --key-file "$pair" 2
 expect_exit 0 "$penstock" restore --from "$b" 2 --target "$disk/target-2" --passphrase-file "$disk/passphrase"
 diff -r --no-dereference "$disk/tree" "$disk/target-2"
 [ "$(sums)" = "$before" ] || fail 'something else than keys was changed'
+# Where both files of keys are lost, no key is wanted: that is damage.
+cp -r "$b/BACKUP-1" "$disk/lost-keys"
+rm "$disk/lost-keys"/*.keys*
+mkdir "$disk/lost"
+mv "$disk/lost-keys" "$disk/lost/BACKUP-1"
+expect_exit 1 "$penstock" verify --from "$disk/lost" --key-file "$pair" 1
+expect_message 'the keys of a node, without which nothing of it can be read'
+expect_exit 12 "$penstock" restore --from "$disk/lost" --key-file "$pair" --target "$disk/none-target" 1
+expect_message 'its files of keys are missing or damaged, so no key opens it'
 # One that the key does not open, or that is being read, keeps the change from no other, and is named.
 b=$disk/several
 for one in "$key" "$other" "$key"; do

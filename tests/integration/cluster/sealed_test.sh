@@ -61,10 +61,15 @@ for node in 1 2; do
     nothing_shows "$disk/to1" "$disk/to2"
     comes_back "$node" "${both[@]}" --key-file "$key" --key-file "$pair"
 done
-for one in "$key" "$pair"; do
-    expect_exit 12 "$penstock" restore "${both[@]}" --key-file "$one" --target "$disk/none"
-    expect_message 'it wants key [0-9a-f]{16}'
-done
+node_key() { # NODE: the id of its key
+    "$penstock" key list "${both[@]}" 1 | sed -n "s/.*node $1: key \([0-9a-f]*\),.*/\1/p"
+}
+expect_exit 12 "$penstock" restore "${both[@]}" --key-file "$key" --target "$disk/none"
+expect_message "it wants key $(node_key 2)\$"
+expect_exit 12 "$penstock" restore "${both[@]}" --key-file "$pair" --target "$disk/none"
+expect_message "it wants key $(node_key 1)\$"
+expect_exit 12 "$penstock" restore "${both[@]}" --target "$disk/none"
+expect_message "give the key $(node_key 1) and key $(node_key 2)\$"
 expect_exit 0 "$penstock" verify "${both[@]}"
 expect_message 'only the checksums of what is stored were checked'
 # Each node's keys lie where it writes.
