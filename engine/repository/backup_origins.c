@@ -64,6 +64,17 @@ bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_back
     return false;
 }
 
+const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
+                                             const struct pst_backup *backup)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *other = list->backups[i];
+        if (other->verified.is_damaged && other != backup && pst_backup_refers_to(other, backup))
+            return other;
+    }
+    return NULL;
+}
+
 const char *backup_holders_text(const struct pst_backup *backup, char *text)
 {
     const struct pst_backup_list *list = backup->list;

@@ -19,6 +19,11 @@ uint64_t pst_backup_shared_bytes(const struct pst_backup *backup);
 /* Whether a backup has bytes in the other, or may have, being of a newer version. */
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin);
 
+/* A backup in which verify found damage, and which has bytes in this one, where the damage may be;
+ * NULL: there is none. */
+const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
+                                             const struct pst_backup *backup);
+
 /* Which backups of the list, that are not pruned, refer to this one: "backup 4", "backups 4, 5 and
  * 3 more", "". text is PST_MESSAGE_BYTES; returns it. */
 const char *backup_holders_text(const struct pst_backup *backup, char *text);

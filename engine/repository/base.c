@@ -256,11 +256,38 @@ static int take_named(const struct pst_base_seeker *seeker, struct pst_base *bas
     return error;
 }
 
+/* The newest backup that was made and is near, whether it would do or not; 0: none. What was cut
+ * off before it, it may refer to: a full one would have the same bytes again. */
+static uint32_t last_near(const struct pst_base_seeker *seeker, const struct pst_backup_list *list)
+{
+    uint32_t index;
+    for (size_t i = list->count; i > 0; i--) {
+        const struct pst_backup *backup = list->backups[i - 1];
+        if (backup->state != PST_BACKUP_CUT_OFF && is_candidate(seeker, backup, &index) &&
+            !is_shut(backup, index) && is_near(seeker, backup, index))
+            return backup->number;
+    }
+    return 0;
+}
+
+/* Nobody verifies what was cut off but in a backup that refers to it. */
+static bool is_of_no_use(const struct pst_base_seeker *seeker, const struct pst_base *base,
+                         const struct pst_backup *backup, uint32_t index, char *message)
+{
+    const struct pst_backup *by = backup_suspected_by(&base->list, backup);
+    if (!by)
+        return is_unfit(seeker, backup, index, message);
+    snprintf(message, PST_MESSAGE_BYTES, "verify found damage in backup %u, which refers to it",
+             by->number);
+    return true;
+}
+
 /* What is kept of backups that were cut off since the base was made; is_full: of those alone that
  * would have had no base. */
 static int add_cut_off(const struct pst_base_seeker *seeker, struct pst_base *base, bool is_full)
 {
-    uint32_t index, after = base->layers_count > 0 ? base->layers[0].backup->number : 0;
+    uint32_t index, after = base->layers_count > 0 ? base->layers[0].backup->number
+                                                   : last_near(seeker, &base->list);
     char message[PST_MESSAGE_BYTES];
     for (size_t i = base->list.count; i > 0 && base->layers_count < PST_BASE_LAYERS_MAX; i--) {
         const struct pst_backup *backup = base->list.backups[i - 1];
@@ -268,8 +295,9 @@ static int add_cut_off(const struct pst_base_seeker *seeker, struct pst_base *ba
         if (backup->state != PST_BACKUP_CUT_OFF || backup->number < after ||
             !is_candidate(seeker, backup, &index) || (is_full && has_complete_base(backup, index)))
             continue;
-        int error =
-            is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
+        int error = is_of_no_use(seeker, base, backup, index, message)
+                        ? -EINVAL
+                        : take(base, backup, index, message);
         if (error == -ENOMEM)
             return error;
         if (error)

@@ -7,6 +7,7 @@
 
 #include "engine/base/own_error.h"
 #include "engine/repository/backup_keys.h"
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/base.h"
 #include "engine/repository/part_map.h"
 
@@ -122,7 +123,8 @@ static bool is_there(const struct load *load, const struct pst_origin *origin)
         const struct pst_backup *backup = list->backups[i];
         if (!backup->has_uid || backup->number != origin->number || !backup->nodes ||
             backup->verified.is_damaged ||
-            memcmp(backup->uid, origin->uid, sizeof(origin->uid)) != 0)
+            memcmp(backup->uid, origin->uid, sizeof(origin->uid)) != 0 ||
+            backup_suspected_by(list, backup))
             continue;
         for (uint32_t j = 0; j < backup->cluster.nodes_count; j++) {
             if (backup->cluster.nodes[j].node == origin->node && is_readable(backup, j))

@@ -157,6 +157,35 @@ for where in 0 5000 100000 3000000; do
 done
 flip "$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data" 1000000
 expect_exit 1 "$penstock" verify --from "$to" "$number"
+# Then the next one does not refer to it, nor one whose base, as nobody has noticed yet, has the same damage.
+back_up
+[ "$(stored)" = "$all" ] || fail "$(stored) bytes are stored after damage was found"
+expect_whole
+rm -rf "$to"
+cut_off after.BACKUP_FRAGMENT_CONF 4
+back_up
+back_up
+flip "$to/BACKUP-1/BACKUP-1-PART-1-OF-2/BACKUP-1.1.data" 1000000
+expect_exit 1 "$penstock" verify --from "$to" 2
+back_up
+[ "$(manifest 'all(.origins[]?; .number != 1)')" = true ] || fail 'it refers to what may be damaged'
+expect_whole
+rm -rf "$to"
+
+# A full one refers to what was cut off of itself, not to what the full one before it refers to.
+cut_off after.BACKUP_FRAGMENT_CONF 4 --full-every 2
+for full in 1 0 1; do
+    back_up --full-every 2
+    [ "$full" = 0 ] || [ "$(manifest .sums.source_bytes)" -gt 0 ] || fail "backup $number is not full"
+done
+[ "$(manifest '[.origins[]?.bytes] | add // 0')" = 0 ] || fail "a full backup refers to $(manifest .origins)"
+cut_off after.BACKUP_FRAGMENT_CONF 4
+back_up --full-every 1
+[ "$(stored)" = "$all" ] || fail 'a full backup refers to what has a base'
+cut_off after.BACKUP_FRAGMENT_CONF 4 --full-every 1
+back_up --full-every 1
+[ "$(manifest '.origins | length')" = 1 ] || fail 'nothing of the full one that was cut off is used'
+expect_whole
 rm -rf "$to"
 
 # A draft that cannot be read, and a part that leads elsewhere: nothing is referred to, and nothing there is touched.
