@@ -311,6 +311,43 @@ static int leave_alone(struct pst_archive *archive, uint32_t number, int error, 
     return 0;
 }
 
+static bool has_origin(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
+{
+    struct pst_cluster_manifest manifest;
+    struct decision_file file;
+    bool has = false;
+    int backup = repository_open_backup(archive->repository, number);
+    if (backup < 0)
+        return false;
+    int error = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
+    for (uint32_t i = 0; !error && !has && i < manifest.origins_count; i++)
+        has = memcmp(manifest.origins[i].uid, uid, sizeof(manifest.origins[i].uid)) == 0;
+    repository_close(archive->repository, backup);
+    return has;
+}
+
+/* Whether a backup that is decided has data in one that is not: then that was decided, too, and has
+ * lost both files of its decision. */
+static bool is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
+{
+    struct pst_repository *repository = archive->repository;
+    struct pst_repository_names names = {0};
+    uint32_t holder = 0, other;
+    int error = repository_list(repository, repository->root, &names);
+    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !holder;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_backup(name, &other) && other > number && has_origin(archive, other, uid))
+            holder = other;
+    }
+    repository_names_free(&names);
+    if (holder)
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: left alone: backup %u has data in it, so it was complete, and has lost its "
+                "cluster manifest and the copy of it: put a copy of either in its place",
+                repository->path, layout_backup(number).text, holder);
+    return holder || error;
+}
+
 /* What is to be done with the directory of a backup, committed being whether its cluster manifest
  * is there. *node: its manifest, where that matters. */
 static int judge(const struct pst_archive *archive, int backup, uint32_t number, bool committed,
@@ -339,6 +376,8 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (has_draft < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
+    if (*verdict == PST_DEBRIS_REMOVE && !node->error && is_held(archive, number, node->uid))
+        *verdict = PST_DEBRIS_KEEP;
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }
 

@@ -243,3 +243,21 @@ back_up --base auto --key-file "$disk/b"
 expect_opened_by --key-file "$disk/b"
 back_up --base auto --key-file "$disk/b" --key-file "$disk/a"
 expect_opened_by --key-file "$disk/b"
+
+# A base that has lost both files of its decision is not taken for one that was never completed: another has data in it.
+plant_tree
+back_up --base auto
+back_up --base auto
+mkdir "$disk/lost"
+mv "$to"/BACKUP-1/*.cluster.manifest* "$disk/lost"
+back_up --base auto
+expect_message 'BACKUP-1: left alone: backup 2 has data in it, so it was complete'
+expect_base null
+mv "$disk/lost"/* "$to/BACKUP-1"
+rm -rf "$disk/target"
+expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" 2
+compare_trees "$tree" "$disk/target"
+rm -r "$to/BACKUP-2" "$to/BACKUP-3" # nobody has data in it any more
+rm "$to"/BACKUP-1/*.cluster.manifest*
+expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --number 9
+expect_absent "$to/BACKUP-1"
