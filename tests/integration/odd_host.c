@@ -5,6 +5,7 @@
  * the first file that is looked at is removed when the second is. UNREACHABLE=changed: a file
  * cut-BYTES is cut to that when it was looked at, one called "grown" gets longer, and "replaced"
  * another. CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
+ * FILE_SYSTEM=MAGIC: by fstatfs(2) all files lie on a file system of this kind.
  * LOCKS=none: flock(2) sees no lock of others and shows them none, as where a file system keeps
  * locks to one host.
  */
@@ -17,11 +18,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef int (*clock_function)(clockid_t clock, struct timespec *time);
 typedef int (*flock_function)(int fd, int operation);
+typedef int (*fstatfs_function)(int fd, struct statfs *system);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
 typedef int (*statx_function)(int directory, const char *name, int flags, unsigned mask,
                               struct statx *status);
@@ -100,6 +103,18 @@ int clock_gettime(clockid_t clock, struct timespec *time)
     const char *from = getenv("CLOCK_FROM");
     if (seconds && clock == CLOCK_REALTIME && (!from || access(from, F_OK) == 0))
         time->tv_sec = atoll(seconds);
+    return result;
+}
+
+int fstatfs(int fd, struct statfs *system)
+{
+    static fstatfs_function real;
+    const char *magic = getenv("FILE_SYSTEM");
+    if (!real)
+        real = (fstatfs_function)dlsym(RTLD_NEXT, "fstatfs");
+    int result = real(fd, system);
+    if (magic && result == 0)
+        system->f_type = strtol(magic, NULL, 0);
     return result;
 }
 

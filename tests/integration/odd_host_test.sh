@@ -107,7 +107,26 @@ wrong_clock() {
     expect_exit 0 env LD_PRELOAD="$preloaded" CLOCK=86400 "$penstock" backup --source "dir:$memory/src" --to "$memory/to"
 }
 
+# Where times do not show all changes, no file is known from a base, and the log says so.
+file_systems_that_hide_changes() {
+    local magic bytes
+    mkdir "$disk/src"
+    echo one >"$disk/src/one"
+    sleep 2.1
+    for magic in 0xef53:0 0x4d44:4 0x2011BAB0:4 0x01021994:4; do # ext4, FAT, exFAT, tmpfs
+        rm -rf "$disk/to"
+        for _ in 1 2; do
+            expect_exit 0 env LD_PRELOAD="$preloaded" FILE_SYSTEM="${magic%:*}" "$penstock" backup --source "data=dir:$disk/src" --to "$disk/to" --base auto
+        done
+        bytes=$(head -n 1 "$disk/to/BACKUP-2/BACKUP-2.1.manifest" | jq .sums.source_bytes)
+        [ "$bytes" = "${magic#*:}" ] || fail "on $magic $bytes bytes were read again"
+        [ "$bytes" = 0 ] || expect_message 'files on tmpfs, FAT and the like are read: their times do not show all changes'
+    done
+    ! grep -q 'show all changes' <(FILE_SYSTEM=0xef53 "$penstock" backup --source "data=dir:$disk/src" --to "$disk/to" --base auto 2>&1) || fail 'ext4 shows them'
+}
+
 errors
+file_systems_that_hide_changes
 one_of_two_names_goes
 changed_before_it_is_read
 no_name_can_be_read

@@ -6,10 +6,14 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-static bool is_in_memory(const struct statfs *system)
+#include "engine/base/log.h"
+
+/* In memory nothing is written back; FAT and exFAT keep no ctime that nobody can set. */
+static bool hides_changes(const struct statfs *system)
 {
     uint32_t type = (uint32_t)system->f_type;
-    return type == TMPFS_MAGIC || type == RAMFS_MAGIC || type == HUGETLBFS_MAGIC;
+    return type == TMPFS_MAGIC || type == RAMFS_MAGIC || type == HUGETLBFS_MAGIC ||
+           type == MSDOS_SUPER_MAGIC || type == EXFAT_SUPER_MAGIC;
 }
 
 /* Whether a file whose times are as they were is as it was, if it was old enough. */
@@ -25,8 +29,16 @@ static bool is_sure(struct identity_system *system, const struct identity_of *of
         return false;
     bool is_found = fstat(fd, &now) == 0 && now.st_dev == device && fstatfs(fd, &found) == 0;
     (void)close(fd);
-    if (is_found)
-        *system = (struct identity_system){device, true, !is_in_memory(&found)};
+    if (is_found) {
+        system->device = device;
+        system->is_known = true;
+        system->is_sure = !hides_changes(&found);
+    }
+    if (is_found && !system->is_sure && !system->has_said) {
+        pst_log(PST_LOG_INFO,
+                "files on tmpfs, FAT and the like are read: their times do not show all changes");
+        system->has_said = true;
+    }
     return is_found && system->is_sure;
 }
 
