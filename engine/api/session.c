@@ -500,8 +500,7 @@ static void report(const struct pst_session *session, int error, struct pst_sess
 static int run(struct pst_session *session)
 {
     placements_log(&session->placements);
-    if (session->job.run.on_status)
-        session->options.on_status = on_progress;
+    session->options.on_status = session->job.run.on_status ? on_progress : NULL;
     session->options.context = session;
     int error = pst_node_run_backup(&session->options, &session->report);
     if (!error)
@@ -509,7 +508,8 @@ static int run(struct pst_session *session)
     char where[64] = "";
     if (session->report.where != 0)
         pst_ref_text(session->report.where, where, sizeof(where));
-    const char *says = session->report.says;
+    bool lacks_base = error == -PST_E_NO_BACKUP && session->job.base;
+    const char *says = lacks_base ? session->job.base : session->report.says;
     return fail(session, error, "%s: no backup was made: %s%s%s%s%s", session->job.directory, where,
                 where[0] ? ": " : "", pst_error_text(error), says[0] ? ": " : "", says);
 }

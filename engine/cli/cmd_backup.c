@@ -402,6 +402,8 @@ static enum cli_exit prepare(struct run *run)
     if (code != CLI_EXIT_DONE)
         return code;
     read_options(run);
+    if (cli_job_trusts_nothing(run->arguments))
+        return cli_fail(run->arguments, CLI_EXIT_USAGE, CLI_TRUSTS_NOTHING);
     code = read_tables(run);
     bool is_null = cli_null_target_is(run->job.directory);
     if (code == CLI_EXIT_DONE && is_null && cli_argument_switch(run->arguments, "dry-run"))

@@ -247,6 +247,8 @@ static enum cli_exit read_options(struct run *run)
         return code;
     cli_job_read_options(arguments, run->specs, &run->keys, &run->exclude, &run->backup);
     node->backup = &run->backup;
+    if (cli_job_trusts_nothing(arguments))
+        return cli_fail(arguments, CLI_EXIT_USAGE, CLI_TRUSTS_NOTHING);
     if (cli_null_target_is(run->backup.directory))
         return cli_fail(arguments, CLI_EXIT_USAGE,
                         "--to null: is for penstock backup alone: a node keeps its backups; a "

@@ -5,6 +5,8 @@
 #ifndef PST_ENGINE_CLI_JOB_OPTIONS_H
 #define PST_ENGINE_CLI_JOB_OPTIONS_H
 
+#include <string.h>
+
 #include "engine/cli/command.h"
 #include "engine/cli/key_options.h"
 #include "engine/cli/pace_options.h"
@@ -237,5 +239,14 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->hang_limit_ns = cli_argument_number(arguments, "hang-limit");
     job->start_limit_ns = cli_argument_number(arguments, "start-limit");
 }
+
+/* Whether --trust-after would be passed over. In the environment it is for whatever has a base. */
+static inline bool cli_job_trusts_nothing(const struct cli_arguments *arguments)
+{
+    return cli_argument_is_flag(arguments, "trust-after") &&
+           strcmp(cli_argument_text(arguments, "base"), "none") == 0;
+}
+
+#define CLI_TRUSTS_NOTHING "--trust-after: without a base all files are read anyway"
 
 #endif

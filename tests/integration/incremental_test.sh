@@ -121,7 +121,7 @@ back_up --base 1
 expect_base 1
 expect_read 0 13
 expect_exit 1 "$penstock" backup --source "data=dir:$tree" --to "$to" --base 99
-expect_message 'base 99: no backup has the number or uid 99'
+expect_message 'base 99: no backup has the number or uid 99' 'no backup was made: .*no such backup: 99$'
 expect_exit 1 "$penstock" backup --source "other=dir:$tree" --to "$to" --base 1
 expect_message 'backup 1 is not one of the same node, host and sources'
 
@@ -136,6 +136,8 @@ expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --full-eve
 expect_message 'full-every counts with base auto alone'
 expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --rehash
 expect_message 'rehash: without a base all files are read anyway'
+expect_exit 2 "$penstock" backup --source "data=dir:$tree" --to "$to" --trust-after 5s
+expect_message 'trust-after: without a base all files are read anyway'
 
 # Two jobs of one name: each has its own newest as the base, and its own one in two that is full; the first has
 # what there is.
