@@ -160,6 +160,11 @@ void pst_pace_share_close(struct pst_pace_share *share)
     *share = (struct pst_pace_share){.schedstat_fd = -1};
 }
 
+static bool is_auto(const struct pst_pace_share *share)
+{
+    return share->pace && get_small(&share->pace->mode) == PST_PACE_AUTO;
+}
+
 /* Of the rate; with none, which may come at any time, the least. */
 static uint32_t piece_of(uint64_t bytes_per_s)
 {
@@ -291,9 +296,13 @@ uint32_t pst_pace_take(struct pst_pace_share *share, uint32_t wanted)
     return bytes;
 }
 
+/* A silence is several windows, and each is to end in time. */
 int64_t pst_pace_sleep_ns(const struct pst_pace_share *share, uint64_t now_ns)
 {
-    uint64_t left_ns = share->wait_ns > now_ns ? share->wait_ns - now_ns : 0;
+    uint64_t step_ns = get(&share->pace->step_at_ns), until_ns = share->wait_ns;
+    if (is_auto(share) && step_ns > now_ns && step_ns < until_ns)
+        until_ns = step_ns;
+    uint64_t left_ns = until_ns > now_ns ? until_ns - now_ns : 0;
     return (int64_t)(left_ns < SLEEP_NS_MAX ? left_ns : SLEEP_NS_MAX);
 }
 
@@ -314,11 +323,6 @@ bool pace_is_gentle(const struct pst_pace_share *share)
 }
 
 /* ---- what auto goes by ---- */
-
-static bool is_auto(const struct pst_pace_share *share)
-{
-    return share->pace && get_small(&share->pace->mode) == PST_PACE_AUTO;
-}
 
 void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns)
 {

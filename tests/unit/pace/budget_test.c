@@ -278,9 +278,22 @@ static void auto_listens_before_it_begins(void)
     open_auto(&pace, &share, "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
     uint64_t now_ns = pst_monotonic_ns();
     CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 100);
-    CU_ASSERT_EQUAL(pst_pace_depth(&share), 4);
     CU_ASSERT_EQUAL(atomic_load(&host.quiet_until_ns), now_ns + 3 * NS_PER_S / 100);
     CU_ASSERT_TRUE(is_silent(&share));
+    close_auto(&pace, &share);
+}
+
+/* Who cannot be woken sleeps no longer than a window is: what is heard in three is not one's. */
+static void each_window_of_a_silence_ends_in_time(void)
+{
+    struct pst_pace_share share;
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
+    uint64_t now_ns = pst_monotonic_ns();
+    pace_tick(&share, now_ns);
+    share.wait_ns = now_ns + 3 * NS_PER_S / 100;
+    CU_ASSERT_EQUAL(pst_pace_sleep_ns(&share, now_ns), NS_PER_S / 100);
+    CU_ASSERT_EQUAL(pst_pace_sleep_ns(&share, now_ns + NS_PER_S / 100), 2 * NS_PER_S / 100);
     close_auto(&pace, &share);
 }
 
@@ -347,6 +360,7 @@ int main(void)
         {"small files count as a block", small_files_count_as_a_block},
         {"only auto ticks", only_auto_ticks},
         {"auto listens before it begins", auto_listens_before_it_begins},
+        {"each window of a silence ends in time", each_window_of_a_silence_ends_in_time},
         {"a silence is everybody's", a_silence_is_everybodys},
         {"a silence has an end", a_silence_has_an_end},
         {"what others of Penstock read is not heard", what_others_of_penstock_read_is_not_heard},
