@@ -306,7 +306,6 @@ void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)
     const uint16_t priorities[] = {
         [PST_IO_PRIORITY_USUAL] = 0,
         [PST_IO_PRIORITY_LOW] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7),
-        [PST_IO_PRIORITY_IDLE] = IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0),
     };
     PST_CHECK_THREAD(&ring->owner);
     ring->priority = priorities[priority];

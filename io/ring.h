@@ -85,7 +85,6 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
 enum pst_io_priority {
     PST_IO_PRIORITY_USUAL, /* the thread's own */
     PST_IO_PRIORITY_LOW,   /* best effort, the last level */
-    PST_IO_PRIORITY_IDLE,  /* when nobody else wants the disk */
 };
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority);
 

@@ -12,8 +12,9 @@
 #define STEP_NS (NS_PER_S / 10)
 #define QUIET_NS (NS_PER_S / 20)
 #define QUIET_FIRST_NS (NS_PER_S / 100) /* before it begins; three of these are shorter */
-#define SLEEP_NS_MAX (NS_PER_S / 10)    /* of who cannot be woken */
-#define PAUSE_NS NS_PER_S               /* without a step: nothing was read meanwhile */
+#define OPEN_NS (NS_PER_S / 50)
+#define SLEEP_NS_MAX (NS_PER_S / 10) /* of who cannot be woken */
+#define PAUSE_NS NS_PER_S            /* without a step: nothing was read meanwhile */
 
 /* A piece takes 1/16 s at the rate, so that all threads soon have their turn, and a backup is seen
  * to go on. */
@@ -44,18 +45,6 @@ static void put_small(_Atomic uint32_t *value, uint32_t now)
 }
 
 /* ---- the setting ---- */
-
-static bool is_held(const struct pace_control *control)
-{
-    return control->depth < control->depth_max || control->bytes_per_s > 0;
-}
-
-static enum pst_io_priority priority_of(const struct pace_control *control)
-{
-    bool may_go_down =
-        control->bytes_per_s == 0 || control->bytes_per_s > pace_control_floor(control);
-    return is_held(control) && may_go_down ? PST_IO_PRIORITY_IDLE : PST_IO_PRIORITY_LOW;
-}
 
 static void publish(struct pst_pace *pace, uint64_t bytes_per_s, uint32_t depth,
                     enum pst_io_priority priority, enum pst_pace_reason reason)
@@ -229,8 +218,6 @@ static uint32_t room_at(struct pst_pace_share *share, uint64_t now_ns)
         reserve(share, now_ns);
     uint64_t bytes_per_s = get(&pace->bytes_per_s);
     uint64_t due_ns = bytes_per_s > 0 ? share->due_ns : 0;
-    if (due_ns > now_ns)
-        put_small(&share->pace->denials, 1);
     due_ns = quiet_until_ns > due_ns ? quiet_until_ns : due_ns;
     if (due_ns > now_ns) {
         share->wait_ns = due_ns;
@@ -369,7 +356,6 @@ static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint6
         .transfers = (uint32_t)empty(&pace->transfers),
         .transfer_ns = empty(&pace->transfer_ns),
         .has_pressure = now->is_known && pace->before.is_known,
-        .is_paced = atomic_exchange_explicit(&pace->denials, 0, RELAXED) > 0,
         .is_quiet = pace->was_quiet,
     };
     if (window->has_pressure) {
@@ -389,7 +375,8 @@ static void begin_window(struct pst_pace *pace, uint64_t now_ns)
         put(&pace->host->quiet_until_ns, now_ns + left_ns);
     }
     pace->was_quiet = left_ns > 0;
-    uint64_t window_ns = !pace->was_quiet ? STEP_NS : left_ns < quiet_ns ? left_ns : quiet_ns;
+    uint64_t step_ns = pace->control.opens ? OPEN_NS : STEP_NS;
+    uint64_t window_ns = !pace->was_quiet ? step_ns : left_ns < quiet_ns ? left_ns : quiet_ns;
     put(&pace->step_at_ns, now_ns + window_ns);
 }
 
@@ -414,9 +401,11 @@ static void decide(struct pst_pace *pace, uint64_t now_ns)
         atomic_fetch_add_explicit(&pace->held_ns[pace->control.reason], window.elapsed_ns, RELAXED);
         pace_control_step(&pace->control, &window);
     }
-    publish(pace, pace->control.bytes_per_s, pace->control.depth, priority_of(&pace->control),
+    bool is_held = pace_control_is_held(&pace->control);
+    publish(pace, is_held ? pace->control.bytes_per_s : 0,
+            is_held ? pace->control.depth : pace->depth_max, PST_IO_PRIORITY_LOW,
             pace->control.reason);
-    put_small(&pace->is_gentle, is_held(&pace->control));
+    put_small(&pace->is_gentle, is_held && pace->control.is_gentle);
     begin_window(pace, now_ns);
 }
 

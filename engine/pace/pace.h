@@ -39,7 +39,6 @@ struct pst_pace {
     /* Since the last step. */
     _Atomic uint64_t bytes, wait_ns, transfers, transfer_ns;
     _Atomic uint32_t threads;
-    _Atomic uint32_t denials;    /* of budget */
     _Atomic uint32_t step;       /* their number */
     _Atomic uint64_t step_at_ns; /* the next one */
     atomic_bool is_stepping;     /* whose turn it is has what follows */

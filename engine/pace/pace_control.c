@@ -6,6 +6,11 @@
 #define NS_PER_S UINT64_C(1000000000)
 #define MIB (UINT64_C(1) << 20)
 #define FLOOR_LEAST (16 * MIB)
+#define FLOOR_SIXTEENTHS 9u /* of the peak: half, and what listening takes */
+#define LAG_MOST 5u         /* one part in so many of a second's worth at the floor */
+#define LAG_LEAST 50u       /* likewise, from which on it is behind */
+#define LOOK_SOON_STEPS 3u  /* of being held, to the next look at what could be read */
+#define LOOK_LATE_STEPS 48u
 
 #define BASELINE_STEPS 300u /* the lowest latency is that of the last 30 to 60 s */
 #define SLACK_NS 500000u    /* what a latency may be above it, whatever it is */
@@ -33,7 +38,11 @@ void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_
         .depth = was_used ? DEPTH_BESIDE : depth_max,
         .reason = was_used ? PST_PACE_IO : PST_PACE_FREE,
         .is_for_neighbour = was_used,
+        .is_gentle = was_used,
         .wants_quiet = was_used,
+        .opens = was_used && min_rate == 0,
+        .looks = was_used && min_rate == 0,
+        .look_after = LOOK_SOON_STEPS,
         .quiet_first = was_used ? PACE_HEARD : 0,
         .lowest_ns = UINT64_MAX,
         .lowest_before_ns = UINT64_MAX,
@@ -45,6 +54,22 @@ void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_
         control->last_io[i] = io;
         control->last_cpu[i] = cpu;
     }
+}
+
+static bool is_slower(const struct pace_control *control)
+{
+    return control->is_gentle || control->bytes_per_s > 0;
+}
+
+static void set_free(struct pace_control *control)
+{
+    control->bytes_per_s = 0;
+    control->depth = control->depth_max;
+    control->is_gentle = false;
+    control->opens = control->looks = false;
+    control->lag = 0;
+    control->look_after = LOOK_SOON_STEPS;
+    control->held_steps = 0;
 }
 
 static uint32_t per_mille(uint64_t part_ns, uint64_t elapsed_ns)
@@ -117,7 +142,7 @@ static void end_quiet(struct pace_control *control)
         return;
     if (control->heard < PACE_HEARD || control->heard_io >= NEIGHBOUR || !agree(control))
         return;
-    control->depth = control->depth_max;
+    set_free(control);
     control->is_for_neighbour = false;
     control->reason = PST_PACE_FREE;
 }
@@ -134,28 +159,63 @@ static void listen(struct pace_control *control, const struct pace_window *windo
     control->wants_quiet = control->until_quiet-- == 0;
 }
 
-/* The peak follows what is read where no limit counts: from the page cache now, then from a disk.
- */
+bool pace_control_is_held(const struct pace_control *control)
+{
+    return !control->opens && is_slower(control);
+}
+
+/* The peak is what is read where nothing holds it back, and never less than what is read at all.
+ * What is let through first is not read yet: it fills the requests in flight. */
 static void measure(struct pace_control *control, const struct pace_window *window)
 {
     uint64_t rate = window->elapsed_ns > 0 ? window->bytes * NS_PER_S / window->elapsed_ns : 0;
     control->measured = control->measured == 0 ? rate : (3 * control->measured + rate) / 4;
-    /* A small depth costs less than a quarter; and one slow step is no slow disk. */
-    bool is_deep = control->depth == control->depth_max;
-    uint64_t faster = rate > control->rate_before ? rate : control->rate_before;
-    uint64_t most = is_deep ? rate : faster + faster / 4;
-    control->rate_before = rate;
+    if (rate == 0)
+        return;
+    bool is_open = !pace_control_is_held(control);
+    bool fills = control->looks && is_open && !control->was_open;
+    control->was_open = is_open;
+    if (fills)
+        return;
+    control->looks = false;
     if (rate > control->peak)
         control->peak = rate;
-    else if (!window->is_paced && most < control->peak)
-        control->peak = (control->peak + most) / 2;
+    else if (is_open)
+        control->peak = (3 * control->peak + rate) / 4;
 }
 
-uint64_t pace_control_floor(const struct pace_control *control)
+/* Bytes a second below which it does not go: min_rate, or, where that is 0, half of the peak, and
+ * some more. */
+static uint64_t floor_of(const struct pace_control *control)
 {
     if (control->min_rate > 0)
         return control->min_rate;
-    return control->peak / 2 > FLOOR_LEAST ? control->peak / 2 : FLOOR_LEAST;
+    uint64_t floor = control->peak / 16 * FLOOR_SIXTEENTHS;
+    return floor > FLOOR_LEAST ? floor : FLOOR_LEAST;
+}
+
+/* The next look is later each time. */
+static void begin_look(struct pace_control *control, bool is_due)
+{
+    control->looks = true;
+    control->held_steps = 0;
+    if (is_due && control->look_after < LOOK_LATE_STEPS)
+        control->look_after *= 2;
+}
+
+/* The floor holds for what is read, whatever kept it from being read: who is behind reads as fast
+ * as it goes until it is not. */
+static void keep_up(struct pace_control *control, const struct pace_window *window)
+{
+    uint64_t floor = floor_of(control), most = floor / LAG_MOST;
+    uint64_t owed = control->lag + floor / 1000 * (window->elapsed_ns / 1000) / 1000;
+    owed = owed > window->bytes ? owed - window->bytes : 0;
+    control->lag = owed < most ? owed : most;
+    bool is_behind = control->lag > floor / LAG_LEAST;
+    bool is_due = ++control->held_steps > control->look_after && control->min_rate == 0;
+    if (!control->opens && (is_behind || is_due))
+        begin_look(control, is_due);
+    control->opens = control->looks || is_behind;
 }
 
 /* Whether reads and writes take long by now: beside the lowest of late, in several steps. */
@@ -202,20 +262,22 @@ static enum pst_pace_reason pressure_of(struct pace_control *control,
     return control->cpu > control->heard_cpu + HARM_CPU ? PST_PACE_CPU : PST_PACE_FREE;
 }
 
-/* The depth first, at once, then the rate, by a quarter at a time. */
-static void go_down(struct pace_control *control)
+/* The depth first, at once, then the rate, by a quarter at a time. Who waits for a CPU gains
+ * nothing by small requests, which take more of it. */
+static void go_down(struct pace_control *control, enum pst_pace_reason reason)
 {
     control->calm = 0;
     if (control->hold > 0)
         return;
     control->hold = HOLD_STEPS;
-    if (control->depth > PST_DEPTH_MIN) {
-        control->depth = control->depth > DEPTH_BESIDE ? DEPTH_BESIDE : PST_DEPTH_MIN;
+    if (reason != PST_PACE_CPU && !control->is_gentle) {
+        control->is_gentle = true;
+        control->depth = control->depth < DEPTH_BESIDE ? control->depth : DEPTH_BESIDE;
         return;
     }
     uint64_t rate = control->bytes_per_s ? control->bytes_per_s : control->measured;
     rate -= rate / 4;
-    uint64_t floor = pace_control_floor(control);
+    uint64_t floor = floor_of(control);
     control->bytes_per_s = rate > floor ? rate : floor;
 }
 
@@ -223,13 +285,10 @@ static void go_down(struct pace_control *control)
  * nobody else uses the disk. Who was held back for a neighbour who is gone is free at once. */
 static void go_up(struct pace_control *control)
 {
-    if (control->is_for_neighbour && control->heard_io < NEIGHBOUR && agree(control)) {
-        control->bytes_per_s = 0;
-        control->depth = control->depth_max;
-    }
-    bool is_slower = control->bytes_per_s > 0 || control->depth < control->depth_max;
-    control->reason = is_slower ? PST_PACE_EASING : PST_PACE_FREE;
-    if (!is_slower || control->calm < CALM_STEPS)
+    if (control->is_for_neighbour && control->heard_io < NEIGHBOUR && agree(control))
+        set_free(control);
+    control->reason = is_slower(control) ? PST_PACE_EASING : PST_PACE_FREE;
+    if (!is_slower(control) || control->calm < CALM_STEPS)
         return;
     uint64_t more = control->peak / 32 > MIB ? control->peak / 32 : MIB;
     if (control->bytes_per_s > 0) {
@@ -237,19 +296,13 @@ static void go_up(struct pace_control *control)
         if (control->bytes_per_s > control->peak + control->peak / 4)
             control->bytes_per_s = 0;
     } else if (control->heard_io < NEIGHBOUR) {
-        control->depth =
-            control->depth < control->depth_max / 2 ? control->depth * 2 : control->depth_max;
+        set_free(control);
     }
 }
 
-void pace_control_step(struct pace_control *control, const struct pace_window *window)
+/* What others do beside us, and what follows from it. */
+static void judge(struct pace_control *control, const struct pace_window *window)
 {
-    if (window->is_quiet) {
-        hear(control, window);
-        end_quiet(control);
-        return;
-    }
-    measure(control, window);
     listen(control, window);
     if (control->hold > 0)
         control->hold--;
@@ -261,5 +314,19 @@ void pace_control_step(struct pace_control *control, const struct pace_window *w
     }
     control->reason = reason;
     control->is_for_neighbour = reason != PST_PACE_CPU && hears_neighbour(control);
-    go_down(control);
+    go_down(control, reason);
+}
+
+void pace_control_step(struct pace_control *control, const struct pace_window *window)
+{
+    if (window->is_quiet) {
+        hear(control, window);
+        end_quiet(control);
+    } else {
+        measure(control, window);
+        if (!control->opens)
+            judge(control, window);
+        if (is_slower(control))
+            keep_up(control, window);
+    }
 }

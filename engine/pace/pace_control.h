@@ -34,7 +34,6 @@ struct pace_window {
     bool has_pressure;    /* the next two are known */
     uint64_t io_stall_ns; /* some thread of the host, ours too, waited for a disk */
     uint64_t cpu_stall_ns;
-    bool is_paced; /* somebody had to wait for the budget: the limit counted */
     bool is_quiet; /* nothing was let through, to hear what the others do by themselves */
 };
 
@@ -45,12 +44,18 @@ struct pace_control {
     uint32_t depth; /* chunks that each thread may have in flight: PST_DEPTH_MIN … depth_max */
     uint64_t bytes_per_s; /* that are let through; 0: no limit */
     enum pst_pace_reason reason;
+    bool is_gentle;   /* requests are small, for others use the disk */
     bool wants_quiet; /* the next window is to be quiet */
+    bool opens; /* the next one that is not is short, and as if nothing held it back: to see what
+                   could be read, or to catch up with the floor */
 
     /* From here on its own. */
     uint64_t measured;                    /* bytes a second, of late */
-    uint64_t rate_before;                 /* in the last step */
-    uint64_t peak;                        /* the most of that, of late, where no limit counted */
+    uint64_t peak;                        /* likewise, where nothing holds it back */
+    uint64_t lag;                         /* bytes that are missing to the floor */
+    bool was_open;                        /* nothing held it back in the last window */
+    bool looks;                           /* what could be read is not known yet */
+    uint32_t held_steps, look_after;      /* so many of them */
     uint64_t lowest_ns, lowest_before_ns; /* mean latency: of this window of many steps, and the
                                              one before; UINT64_MAX: none yet */
     uint32_t steps;                       /* of this one */
@@ -69,8 +74,8 @@ struct pace_control {
 /* io, cpu: per mille of the time before we began. depth_max: PST_DEPTH_MIN at least. */
 void pace_control_init(struct pace_control *control, uint32_t depth_max, uint64_t min_rate,
                        uint32_t io, uint32_t cpu);
-/* Bytes a second below which it does not go: min_rate, or, where that is 0, half of the peak. */
-uint64_t pace_control_floor(const struct pace_control *control);
+/* Whether the next window is slower than it could be. */
+bool pace_control_is_held(const struct pace_control *control);
 void pace_control_step(struct pace_control *control, const struct pace_window *window);
 
 #endif

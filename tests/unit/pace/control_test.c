@@ -7,6 +7,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define MS UINT64_C(1000000)
 #define DEPTH 8u
+#define BESIDE 4u   /* the depth beside others */
+#define OPEN_MS 20u /* a window in which nothing holds it back, while it is held back */
 #define FLOOR (16 * MIB)
 #define DISK (400 * MIB) /* bytes a second */
 
@@ -17,16 +19,24 @@ static struct world {
     uint32_t io, cpu;       /* per mille that others wait without us */
     uint32_t harm_per_disk; /* per mille that they wait longer when we take all of the disk */
     uint32_t harm_cpu;      /* likewise, of a CPU, at our full rate */
+    uint32_t gentle;        /* per mille of the disk that small requests at a small depth get */
     uint64_t latency_ns;    /* of our reads and writes */
+    uint64_t ns, bytes;     /* so far: that have gone by, and that we read */
     bool is_stuck, is_cached;
     bool has_pressure;
     uint32_t quiet; /* windows so far */
 } world;
 
+static void begin_above(uint64_t min_rate, uint32_t io, uint32_t cpu)
+{
+    world = (struct world){
+        .io = io, .cpu = cpu, .gentle = 1000, .latency_ns = 2 * MS, .has_pressure = true};
+    pace_control_init(&control, DEPTH, min_rate, io, cpu);
+}
+
 static void begin(uint32_t io, uint32_t cpu)
 {
-    world = (struct world){.io = io, .cpu = cpu, .latency_ns = 2 * MS, .has_pressure = true};
-    pace_control_init(&control, DEPTH, FLOOR, io, cpu);
+    begin_above(FLOOR, io, cpu);
 }
 
 static uint64_t rate_now(void)
@@ -34,6 +44,10 @@ static uint64_t rate_now(void)
     if (world.is_stuck)
         return 0;
     uint64_t most = world.is_cached ? 10 * DISK : DISK;
+    if (control.opens)
+        return most;
+    if (control.is_gentle)
+        most = most / 1000 * world.gentle;
     return control.bytes_per_s > 0 && control.bytes_per_s < most ? control.bytes_per_s : most;
 }
 
@@ -56,8 +70,9 @@ static void step(void)
         world.quiet++;
     } else {
         uint64_t rate = rate_now();
-        window.bytes = rate / 10;
-        window.is_paced = rate > 0 && rate == control.bytes_per_s;
+        if (control.opens)
+            window.elapsed_ns = OPEN_MS * MS;
+        window.bytes = rate / 1000 * (window.elapsed_ns / MS);
         window.wait_ns = world.is_stuck ? window.elapsed_ns : window.elapsed_ns * rate / DISK;
         if (world.is_cached)
             window.wait_ns = 0;
@@ -66,6 +81,8 @@ static void step(void)
         window.transfer_ns = window.transfers * world.latency_ns;
         fill_pressure(&window, rate);
     }
+    world.ns += window.elapsed_ns;
+    world.bytes += window.bytes;
     pace_control_step(&control, &window);
     CU_ASSERT_TRUE(control.depth >= PST_DEPTH_MIN && control.depth <= DEPTH);
     CU_ASSERT_TRUE(control.bytes_per_s == 0 || control.bytes_per_s >= FLOOR);
@@ -79,7 +96,8 @@ static void steps(uint32_t count)
 
 static bool is_free(void)
 {
-    return control.depth == DEPTH && control.bytes_per_s == 0;
+    return control.depth == DEPTH && control.bytes_per_s == 0 && !control.is_gentle &&
+           !control.opens;
 }
 
 /* Reads out of the page cache, then from the disk, by turns: nobody else is there. */
@@ -106,7 +124,7 @@ static void a_neighbour_is_given_way_in_depth_first(void)
     for (uint32_t i = 0; i < 300; i++) {
         step();
         CU_ASSERT_TRUE(control.bytes_per_s == 0 || was_shallow);
-        was_shallow |= control.depth == PST_DEPTH_MIN;
+        was_shallow |= control.depth == BESIDE;
     }
     CU_ASSERT_TRUE(was_shallow);
     CU_ASSERT_TRUE(control.bytes_per_s > 0 && control.bytes_per_s < DISK);
@@ -257,7 +275,7 @@ static void lasting_slowness_beside_a_neighbour_is(void)
         pace_control_step(&control, &window);
     }
     CU_ASSERT_EQUAL(control.reason, PST_PACE_LATENCY);
-    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    CU_ASSERT_EQUAL(control.depth, BESIDE);
     CU_ASSERT_TRUE(control.bytes_per_s > 0);
 }
 
@@ -272,22 +290,68 @@ static void the_floor_holds(void)
         step();
     }
     CU_ASSERT_EQUAL(control.bytes_per_s, FLOOR);
-    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    CU_ASSERT_EQUAL(control.depth, BESIDE);
 }
 
 /* Where none is set: a backup takes twice as long at the most, and what came from the page cache
  * before does not count. */
 static void half_of_its_own_rate_is_a_floor(void)
 {
-    begin(300, 0);
-    control.min_rate = 0;
+    begin_above(0, 300, 0);
     world.is_cached = true;
     steps(30);
     world.is_cached = false;
     world.harm_per_disk = 100000;
     steps(1000);
-    CU_ASSERT_TRUE(control.bytes_per_s >= DISK / 2 - DISK / 50);
+    CU_ASSERT_TRUE(control.bytes_per_s >= DISK / 2);
     CU_ASSERT_TRUE(control.bytes_per_s <= DISK / 2 + DISK / 5);
+}
+
+/* Small requests at a small depth get a tenth of what the disk gives, and everything we do hurts:
+ * still it takes no more than twice as long as without a limit. */
+static void who_gets_little_catches_up(void)
+{
+    begin_above(0, 300, 0);
+    world.harm_per_disk = 100000;
+    world.gentle = 100;
+    for (uint32_t i = 0; i < 100; i++) {
+        steps(10);
+        CU_ASSERT_TRUE(world.bytes >= DISK / 1000 * (world.ns / MS) / 2 - DISK / 10);
+    }
+    CU_ASSERT_TRUE(control.peak > DISK - DISK / 10);
+}
+
+/* What fills the requests in flight is no rate. */
+static void what_could_be_read_is_looked_at_first(void)
+{
+    begin_above(0, 300, 0);
+    steps(PACE_HEARD);
+    CU_ASSERT_TRUE(control.opens);
+    struct pace_window window = {.elapsed_ns = 90 * MS, .bytes = 100 * MIB, .threads = 1};
+    pace_control_step(&control, &window);
+    CU_ASSERT_TRUE(control.opens);
+    CU_ASSERT_EQUAL(control.peak, 0);
+    window.elapsed_ns = 20 * MS;
+    window.bytes = 8 * MIB;
+    pace_control_step(&control, &window);
+    CU_ASSERT_EQUAL(control.peak, DISK);
+    CU_ASSERT_EQUAL(control.depth, BESIDE);
+    CU_ASSERT_TRUE(pace_control_is_held(&control));
+}
+
+/* After what comes slowly, as small files do: at a limit it would never be seen. */
+static void what_could_be_read_is_looked_at_again(void)
+{
+    begin_above(0, 300, 0);
+    world.harm_per_disk = 100000;
+    steps(300);
+    world.is_cached = true;
+    steps(60);
+    CU_ASSERT_TRUE(control.peak > 2 * DISK);
+    uint64_t ns = world.ns, bytes = world.bytes;
+    steps(1000);
+    uint64_t rate = (world.bytes - bytes) / ((world.ns - ns) / MS) * 1000;
+    CU_ASSERT_TRUE(rate > 5 * DISK && rate < 8 * DISK);
 }
 
 static void a_stuck_disk_is_outlived(void)
@@ -311,6 +375,8 @@ static void who_takes_the_cpu_of_others_gives_way(void)
     steps(100);
     CU_ASSERT_TRUE(control.bytes_per_s > 0);
     CU_ASSERT_TRUE(control.reason == PST_PACE_CPU || control.reason == PST_PACE_EASING);
+    CU_ASSERT_EQUAL(control.depth, DEPTH); /* which takes no less of a CPU */
+    CU_ASSERT_FALSE(control.is_gentle);
 }
 
 /* Others wait for a CPU, whatever we do. */
@@ -332,7 +398,7 @@ static void without_pressure_files_latency_alone_counts(void)
     world.latency_ns *= 3;
     steps(20);
     CU_ASSERT_EQUAL(control.reason, PST_PACE_LATENCY);
-    CU_ASSERT_EQUAL(control.depth, PST_DEPTH_MIN);
+    CU_ASSERT_EQUAL(control.depth, BESIDE);
     world.latency_ns /= 9; /* by the limit, perhaps: nothing says that anybody has gone */
     step();
     CU_ASSERT_FALSE(is_free());
@@ -358,6 +424,9 @@ int main(void)
         {"lasting slowness beside a neighbour is", lasting_slowness_beside_a_neighbour_is},
         {"the floor holds", the_floor_holds},
         {"half of its own rate is a floor", half_of_its_own_rate_is_a_floor},
+        {"who gets little catches up", who_gets_little_catches_up},
+        {"what could be read is looked at first", what_could_be_read_is_looked_at_first},
+        {"what could be read is looked at again", what_could_be_read_is_looked_at_again},
         {"a stuck disk is outlived", a_stuck_disk_is_outlived},
         {"who takes the CPU of others gives way", who_takes_the_cpu_of_others_gives_way},
         {"who does no harm goes on", who_does_no_harm_goes_on},

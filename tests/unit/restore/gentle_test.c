@@ -12,7 +12,7 @@
 
 /* ---- of requests for whole chunks of data ---- */
 
-static atomic_uint reads, gentle_reads, idle_reads, usual_reads;
+static atomic_uint reads, gentle_reads, low_reads, usual_reads;
 
 void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
 void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
@@ -24,7 +24,7 @@ void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct 
         return;
     atomic_fetch_add(&reads, 1);
     atomic_fetch_add(&gentle_reads, ring->is_gentle);
-    atomic_fetch_add(&idle_reads, sqe->ioprio == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0));
+    atomic_fetch_add(&low_reads, sqe->ioprio == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7));
     atomic_fetch_add(&usual_reads, sqe->ioprio == 0);
 }
 
@@ -51,14 +51,14 @@ static void ignore(void *context, enum pst_log_level level, const char *line)
 static struct pst_crew begin(enum pst_pace_mode mode)
 {
     const struct made_backup made = made_tree(2000000);
-    const struct pst_pace_setting setting = {.mode = mode, .min_rate = 1u << 30};
+    const struct pst_pace_setting setting = {.mode = mode, .min_rate = 1};
     pst_log_set_hook(ignore, NULL);
     place = make_place();
     make_backup(place.path, &made);
     pst_pace_init(&pace, &setting, 8);
     atomic_store(&reads, 0);
     atomic_store(&gentle_reads, 0);
-    atomic_store(&idle_reads, 0);
+    atomic_store(&low_reads, 0);
     atomic_store(&usual_reads, 0);
     return (struct pst_crew){.workers = 2, .pace = &pace};
 }
@@ -96,7 +96,7 @@ static void a_verify_beside_others_is_gentle(void)
     const struct pst_crew crew = begin(PST_PACE_AUTO);
     expect_verified(&crew);
     CU_ASSERT_EQUAL(atomic_load(&gentle_reads), atomic_load(&reads));
-    CU_ASSERT_EQUAL(atomic_load(&idle_reads), atomic_load(&reads));
+    CU_ASSERT_EQUAL(atomic_load(&low_reads), atomic_load(&reads));
     end();
 }
 
@@ -105,7 +105,7 @@ static void a_restore_beside_others_is_gentle(void)
     const struct pst_crew crew = begin(PST_PACE_AUTO);
     expect_restored(&crew);
     CU_ASSERT_EQUAL(atomic_load(&gentle_reads), atomic_load(&reads));
-    CU_ASSERT_EQUAL(atomic_load(&idle_reads), atomic_load(&reads));
+    CU_ASSERT_EQUAL(atomic_load(&low_reads), atomic_load(&reads));
     end();
 }
 
