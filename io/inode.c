@@ -8,8 +8,15 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
+
+/* Linux 6.17; the numbers are the same everywhere. */
+#ifndef SYS_file_setattr
+#define SYS_file_getattr 468
+#define SYS_file_setattr 469
+#endif
 
 struct proc_path {
     char text[32];
@@ -73,11 +80,62 @@ int pst_inode_drop_acls(int fd)
     return error ? error : drop_acl(fd, "system.posix_acl_default");
 }
 
-int pst_inode_add_flags(int fd, uint32_t flags)
+static int error_of_ioctl(void)
+{
+    return errno == ENOTTY ? -EOPNOTSUPP : -errno;
+}
+
+static int add_flags(int fd, uint32_t flags)
 {
     unsigned now = 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
-        return errno == ENOTTY ? -EOPNOTSUPP : -errno;
+        return error_of_ioctl();
     now |= flags;
-    return ioctl(fd, FS_IOC_SETFLAGS, &now) < 0 ? -errno : 0;
+    return ioctl(fd, FS_IOC_SETFLAGS, &now) < 0 ? error_of_ioctl() : 0;
+}
+
+/* One that is refused is not to be in the way of others; and some are passed over without a word.
+ */
+int pst_inode_add_flags(int fd, uint32_t flags, uint32_t *missed)
+{
+    unsigned now = 0;
+    *missed = flags;
+    int error = add_flags(fd, flags);
+    for (uint32_t bit = 1; error && bit; bit <<= 1) {
+        if ((flags & bit) && flags != bit)
+            (void)!add_flags(fd, bit);
+    }
+    if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
+        return error ? error : error_of_ioctl();
+    *missed = flags & ~now;
+    return *missed ? error : 0;
+}
+
+/* struct file_attr of linux/fs.h since 6.17. */
+struct inode_attributes {
+    uint64_t xflags;
+    uint32_t extsize, nextents, project, cowextsize;
+};
+
+static int set_unopened_project(int fd, uint32_t project)
+{
+    const struct proc_path path = proc_path(fd);
+    struct inode_attributes attributes = {0};
+    if (syscall(SYS_file_getattr, AT_FDCWD, path.text, &attributes, sizeof(attributes), 0) < 0)
+        return -errno;
+    attributes.project = project;
+    return syscall(SYS_file_setattr, AT_FDCWD, path.text, &attributes, sizeof(attributes), 0) < 0
+               ? -errno
+               : 0;
+}
+
+int pst_inode_set_project(int fd, uint32_t project)
+{
+    struct fsxattr attributes;
+    if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) < 0)
+        return errno == EBADF ? set_unopened_project(fd, project) : error_of_ioctl();
+    if (attributes.fsx_projid == project)
+        return 0;
+    attributes.fsx_projid = project;
+    return ioctl(fd, FS_IOC_FSSETXATTR, &attributes) < 0 ? error_of_ioctl() : 0;
 }

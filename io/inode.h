@@ -1,7 +1,8 @@
 /*
- * Owner, mode, times, extended attributes and flags of what a descriptor stands for, O_PATH too. By
- * a name they would go to whatever has come to that name meanwhile, or to where a link there leads;
- * so nothing else in the product changes them (scripts/check-structure). Any thread. 0 or -errno.
+ * Owner, mode, times, extended attributes, flags and project id of what a descriptor stands for,
+ * O_PATH too. By a name they would go to whatever has come to that name meanwhile, or to where a
+ * link there leads; so nothing else in the product changes them (scripts/check-structure). Any
+ * thread. 0 or -errno.
  */
 #ifndef PST_IO_INODE_H
 #define PST_IO_INODE_H
@@ -27,7 +28,11 @@ PST_MUST_USE int pst_inode_set_xattr(int fd, const char *name, const void *value
 PST_MUST_USE int pst_inode_drop_acls(int fd);
 
 /* Of a file or directory, and fd is no O_PATH. flags: FS_…_FL of FS_IOC_SETFLAGS; those that are
- * set already stay. */
-PST_MUST_USE int pst_inode_add_flags(int fd, uint32_t flags);
+ * set already stay. *missed: which are not set, for they cannot be, or the file system does not
+ * know them; then 0 may be returned. */
+PST_MUST_USE int pst_inode_add_flags(int fd, uint32_t flags, uint32_t *missed);
+
+/* The project id. Before Linux 6.17 only of a file or directory, and fd is no O_PATH. */
+PST_MUST_USE int pst_inode_set_project(int fd, uint32_t project);
 
 #endif

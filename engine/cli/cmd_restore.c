@@ -73,7 +73,7 @@ static const struct cli_option options[] = {
      .kind = CLI_OPTION_SWITCH,
      .help = "as root: what is restored belongs to root, without set-user-ID and set-group-ID "
              "bits, file "
-             "capabilities, trusted and security attributes, and immutable and append-only flags"},
+             "capabilities, trusted and security attributes, project ids, and flags of chattr(1)"},
     {.name = "no-set-id",
      .kind = CLI_OPTION_SWITCH,
      .help = "restore no set-user-ID and set-group-ID bits, and no file capabilities"},
@@ -148,7 +148,7 @@ static enum cli_exit report_missing(const struct cli_read *read,
         snprintf(failed, sizeof(failed), "; %s could not be restored, or not whole",
                  cli_value_count_text(outcome->failed, "object", count));
     if (outcome->unset)
-        snprintf(unset, sizeof(unset), "; %s could not be set (owner, mode, time or link)",
+        snprintf(unset, sizeof(unset), "; %s could not be set (owner, mode, time, flag or link)",
                  cli_value_count_text(outcome->unset, "attribute", count));
     if (outcome->unreadable)
         snprintf(unreadable, sizeof(unreadable),

@@ -180,6 +180,10 @@ json_t *cli_look_json(const struct pst_look_object *found)
         pst_json_set(&fields, "mtime", cli_json_time(mtime_ns));
     if (object->link)
         pst_json_set(&fields, "link", cli_json_text(object->link));
+    if (found->flags[0])
+        pst_json_set(&fields, "flags", json_string(found->flags));
+    if (found->project)
+        pst_json_set(&fields, "project", json_integer((json_int_t)found->project));
     if (object->flags & PST_OBJECT_UNREADABLE)
         pst_json_set(&fields, "unreadable", json_true());
     if (object->flags & PST_OBJECT_CHANGED)

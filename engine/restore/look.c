@@ -12,6 +12,7 @@
 
 #include "engine/base/log.h"
 #include "engine/format/directories.h"
+#include "engine/format/file_attributes.h"
 #include "engine/restore/look_state.h"
 #include "engine/restore/object_order.h"
 
@@ -203,12 +204,16 @@ struct pst_look_object look_name(const struct pst_look *look, const struct look_
 {
     bool has_both = source->prefix[0] && object->path[0];
     snprintf(name, NAME_BYTES, "%s%s%s", source->prefix, has_both ? "/" : "", object->path);
-    return (struct pst_look_object){
+    struct pst_look_object found = {
         .node = look->backup->cluster.nodes[source->node_index].node,
         .source = source->name,
         .name = name,
         .object = object,
+        .project = pst_object_project(object),
     };
+    _Static_assert(sizeof(found.flags) == PST_OBJECT_FLAGS_TEXT_BYTES, "room for all");
+    (void)pst_object_flags_text(pst_object_inode_flags(object), found.flags);
+    return found;
 }
 
 /* ---- catalogues ---- */

@@ -23,6 +23,8 @@ struct pst_look_object {
     const char *source; /* its name */
     const char *name;
     const struct pst_object *object; /* its path is the one in its source */
+    char flags[16];                  /* their letters, as lsattr(1) has them */
+    uint32_t project;
 };
 
 /* 0: go on; any other value ends the list. */

@@ -110,7 +110,8 @@ static bool attributes_differ(const struct pst_object objects[2])
         if (is_there != pst_xattr_next(&objects[1], &at[1], &xattrs[1]))
             return true;
         if (!is_there)
-            return pst_object_inode_flags(&objects[0]) != pst_object_inode_flags(&objects[1]);
+            return pst_object_inode_flags(&objects[0]) != pst_object_inode_flags(&objects[1]) ||
+                   pst_object_project(&objects[0]) != pst_object_project(&objects[1]);
         if (!xattrs_are_one(&xattrs[0], &xattrs[1]))
             return true;
     }

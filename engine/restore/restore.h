@@ -8,9 +8,9 @@
  * a mount point) a marker file comes first and goes last; what it finds there is overwritten, other
  * files are left alone; after a failure the marker stays, and the same restore may be run again.
  * Once it is gone, all is whole and on disk; after a crash right then, only the time of the
- * target's own directory may be another. But the flags immutable and append-only are set last, when
- * nothing is removed or renamed any more. Nothing is ever written outside the target: openat2 with
- * RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
+ * target's own directory may be another. But flags, such as immutable, and project ids are set
+ * last, when nothing is removed or renamed any more. Nothing is ever written outside the target:
+ * openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS.
  *
  * What the target cannot take, or a right is missing for, is reported, and all else restored. A
  * file that is not whole is renamed to "NAME.damaged", or removed if nothing of it is there. The

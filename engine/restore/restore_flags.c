@@ -1,8 +1,9 @@
-/* The last pass, when the target has its name: the flags by which files and directories cannot be
- * changed any more. Called by restore.c on its thread. */
+/* The last pass, when the target has its name: flags, by some of which files and directories cannot
+ * be changed any more, and project ids, by which nothing is linked or renamed between some. Called
+ * by restore.c on its thread. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,9 +27,10 @@ static int open_restored(const struct restore_run *run, const struct restore_fla
                          const struct pst_object *object)
 {
     struct stat status;
-    int fd = pst_beneath_open(restore_source_fd(run, flagged->record),
-                              *object->path ? object->path : ".",
-                              O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+    bool is_openable = object->type == PST_OBJECT_FILE || object->type == PST_OBJECT_DIRECTORY;
+    int fd = pst_beneath_open(
+        restore_source_fd(run, flagged->record), *object->path ? object->path : ".",
+        (is_openable ? O_RDONLY | O_NONBLOCK | O_NOCTTY : O_PATH) | O_NOFOLLOW, 0);
     if (fd < 0)
         return fd;
     int error = fstat(fd, &status) < 0 ? -errno : 0;
@@ -39,17 +41,34 @@ static int open_restored(const struct restore_run *run, const struct restore_fla
     return error ? error : fd;
 }
 
-static int add_flags(const struct restore_run *run, const struct restore_flagged *flagged)
+static void add_flags(struct restore_run *run, int fd, const struct object_record *record,
+                      uint32_t flags)
+{
+    char letters[PST_OBJECT_FLAGS_TEXT_BYTES], what[64];
+    uint32_t missed;
+    int error = pst_inode_add_flags(fd, pst_object_flags_to_inode(flags), &missed);
+    if (!error && !missed)
+        return;
+    snprintf(what, sizeof(what), "could not set the flags %s of",
+             pst_object_flags_text(pst_object_flags_from_inode(missed), letters));
+    restore_report_part(run, error ? error : -EOPNOTSUPP, record, what);
+}
+
+/* Flags last: an immutable file takes nothing more. */
+static int set_all(struct restore_run *run, const struct restore_flagged *flagged)
 {
     const struct pst_object object = object_of(flagged->record);
-    uint32_t flags = pst_object_inode_flags(&object);
+    uint32_t flags = pst_object_inode_flags(&object), project = pst_object_project(&object);
     int fd = open_restored(run, flagged, &object);
     if (fd < 0)
         return fd;
-    int error = pst_inode_add_flags(fd, (flags & PST_OBJECT_IMMUTABLE ? FS_IMMUTABLE_FL : 0) |
-                                            (flags & PST_OBJECT_APPEND_ONLY ? FS_APPEND_FL : 0));
+    int error = project ? pst_inode_set_project(fd, project) : 0;
+    if (error)
+        restore_report_part(run, error, flagged->record, "could not set the project id of");
+    if (flags)
+        add_flags(run, fd, flagged->record, flags);
     close(fd);
-    return error;
+    return 0;
 }
 
 void restore_set_flags(struct restore_run *run)
@@ -58,12 +77,12 @@ void restore_set_flags(struct restore_run *run)
         if (atomic_load(&flagged->record->failed))
             continue;
         restore_begin(run, flagged->record, "set the flags of");
-        int error = add_flags(run, flagged);
+        int error = set_all(run, flagged);
         pst_activity_end();
         if (error && !(error == -EEXIST && is_copy(flagged)))
             restore_report_part(run, error, flagged->record,
-                                error == -EEXIST ? "not made immutable or append-only, for another "
+                                error == -EEXIST ? "no flags and project id are set, for another "
                                                    "file has taken the name of"
-                                                 : "could not make immutable or append-only:");
+                                                 : "could not set the flags and project id of");
     }
 }

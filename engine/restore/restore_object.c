@@ -130,6 +130,17 @@ static int make_late_room(const struct restore_run *run, int parent_fd, const ch
     return restore_clear_way(run, parent_fd, name, &object);
 }
 
+/* Without which its contents would lie otherwise. restore_set_flags() reports those that are not
+ * there in the end. */
+static void set_first_flags(const struct restore_run *run, int fd,
+                            const struct object_record *record)
+{
+    const struct pst_object object = object_of(record);
+    uint32_t missed, flags = pst_object_inode_flags(&object) & PST_OBJECT_FLAGS_AT_FIRST;
+    if (flags && !run->options->no_owner)
+        (void)!pst_inode_add_flags(fd, pst_object_flags_to_inode(flags), &missed);
+}
+
 int restore_open(const struct restore_run *run, struct pst_parent *parent,
                  struct object_record *record, const char *path, mode_t mode)
 {
@@ -149,6 +160,8 @@ int restore_open(const struct restore_run *run, struct pst_parent *parent,
     int create = atomic_load(&record->made) ? 0 : O_CREAT | O_EXCL;
     int fd = pst_beneath_open(parent_fd, name, O_WRONLY | create | O_NOFOLLOW | O_NONBLOCK,
                               create ? mode : 0);
+    if (fd >= 0 && create)
+        set_first_flags(run, fd, record);
     if (fd >= 0)
         atomic_store(&record->made, true);
     return fd;
@@ -189,7 +202,8 @@ static int note_flags(struct restore_run *run, const struct object_record *recor
 {
     const struct pst_object object = object_of(record);
     bool takes_them = S_ISREG(status->st_mode) || S_ISDIR(status->st_mode);
-    if (!takes_them || !pst_object_inode_flags(&object) || run->options->no_owner)
+    bool has_some = (takes_them && pst_object_inode_flags(&object)) || pst_object_project(&object);
+    if (!has_some || run->options->no_owner)
         return 0;
     pthread_mutex_lock(&run->objects.mutex);
     struct restore_flagged *flagged = objects_take_memory(&run->objects, sizeof(*flagged));

@@ -39,7 +39,7 @@ PST_MUST_USE int restore_make_links(struct restore_run *run);
 PST_MUST_USE int restore_finish_directories(struct restore_run *run);
 PST_MUST_USE int restore_finish_root(struct restore_run *run);
 
-/* restore_flags.c, when the target has its name: flags immutable and append only, of what has been
+/* restore_flags.c, when the target has its name: flags and project ids, of what has been
  * noted (restore_object.h). What cannot be set is reported. */
 void restore_set_flags(struct restore_run *run);
 

@@ -18,7 +18,7 @@ struct restore_ids;
 struct lost_range;
 struct selecting;
 
-/* What was made for an object that is to be immutable or append-only. */
+/* What was made for an object that has flags or a project id. */
 struct restore_flagged {
     struct restore_flagged *next;
     const struct object_record *record;

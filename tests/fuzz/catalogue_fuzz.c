@@ -17,6 +17,7 @@ static void check_attributes(const struct pst_object *object)
             abort();
     }
     (void)pst_object_inode_flags(object);
+    (void)pst_object_project(object);
 }
 
 static void check_object(const struct pst_object *object)

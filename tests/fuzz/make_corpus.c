@@ -68,7 +68,8 @@ static void put_attributes(void)
         .id = 1, .type = PST_OBJECT_FILE, .path = "file", .attributes = attributes};
     size_t offset = 0;
     if (pst_object_append_inode_flags(PST_OBJECT_IMMUTABLE, attributes, sizeof(attributes),
-                                      &object.attributes_bytes))
+                                      &object.attributes_bytes) ||
+        pst_object_append_project(7, attributes, sizeof(attributes), &object.attributes_bytes))
         exit(1);
     for (size_t i = 0; i < sizeof(xattrs) / sizeof(xattrs[0]); i++) {
         if (pst_xattr_append(&xattrs[i], attributes, sizeof(attributes), &object.attributes_bytes))

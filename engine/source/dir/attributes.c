@@ -172,7 +172,9 @@ static uint8_t flags_of(const struct statx *found)
     if (!S_ISREG(found->stx_mode) && !S_ISDIR(found->stx_mode))
         return 0;
     return (found->stx_attributes & STATX_ATTR_IMMUTABLE ? ATTRIBUTES_IMMUTABLE : 0) |
-           (found->stx_attributes & STATX_ATTR_APPEND ? ATTRIBUTES_APPEND_ONLY : 0);
+           (found->stx_attributes & STATX_ATTR_APPEND ? ATTRIBUTES_APPEND_ONLY : 0) |
+           (found->stx_attributes & STATX_ATTR_NODUMP ? ATTRIBUTES_NO_DUMP : 0) |
+           (found->stx_attributes & STATX_ATTR_COMPRESSED ? ATTRIBUTES_COMPRESSED : 0);
 }
 
 int attributes_look(int directory, const char *name, struct stat *status, uint8_t *hints)
@@ -191,11 +193,18 @@ int attributes_look(int directory, const char *name, struct stat *status, uint8_
 
 static int append_flags(struct attributes *attributes, uint8_t hints)
 {
-    uint32_t flags = (hints & ATTRIBUTES_IMMUTABLE ? PST_OBJECT_IMMUTABLE : 0u) |
-                     (hints & ATTRIBUTES_APPEND_ONLY ? PST_OBJECT_APPEND_ONLY : 0u);
-    return flags ? pst_object_append_inode_flags(flags, attributes->encoded, ATTRIBUTES_BYTES_MAX,
-                                                 &attributes->bytes)
-                 : 0;
+    uint32_t flags = attributes->flags.flags |
+                     (hints & ATTRIBUTES_IMMUTABLE ? PST_OBJECT_IMMUTABLE : 0u) |
+                     (hints & ATTRIBUTES_APPEND_ONLY ? PST_OBJECT_APPEND_ONLY : 0u) |
+                     (hints & ATTRIBUTES_NO_DUMP ? PST_OBJECT_NO_DUMP : 0u) |
+                     (hints & ATTRIBUTES_COMPRESSED ? PST_OBJECT_COMPRESS : 0u);
+    uint32_t project = attributes->flags.project;
+    int error = flags ? pst_object_append_inode_flags(flags, attributes->encoded,
+                                                      ATTRIBUTES_BYTES_MAX, &attributes->bytes)
+                      : 0;
+    return error || !project ? error
+                             : pst_object_append_project(project, attributes->encoded,
+                                                         ATTRIBUTES_BYTES_MAX, &attributes->bytes);
 }
 
 int attributes_read(struct attributes *attributes, int directory, const char *name,
@@ -210,6 +219,10 @@ int attributes_read(struct attributes *attributes, int directory, const char *na
             return error ? error : error_of(errno);
     }
     int error = append_flags(attributes, hints);
-    return error || !(hints & ATTRIBUTES_SOME) ? error
-                                               : read_xattrs(attributes, directory, name, status);
+    if (!error && (hints & ATTRIBUTES_SOME))
+        error = read_xattrs(attributes, directory, name, status);
+    if (error || !attributes->flags.error)
+        return error;
+    attributes->lost = "flags";
+    return attributes->flags.error;
 }

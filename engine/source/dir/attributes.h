@@ -1,7 +1,7 @@
 /*
  * Reads what a file has beside what stat(2) tells into the attributes of its catalogue entry:
- * extended attributes, with POSIX ACLs and file capabilities, and the flags immutable and append
- * only. The file is named by a directory and a name, is not opened, and no symlink is followed.
+ * extended attributes, with POSIX ACLs and file capabilities, flags, and the project id. The file
+ * is named by a directory and a name, is not opened, and no symlink is followed.
  *
  * trusted. attributes are listed to privileged users only, and so kept by these only. On the
  * source's thread.
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "engine/format/file_attributes.h"
+#include "engine/source/dir/inode_flags.h"
 
 /* Of the entry that is being made; room is left for what else an entry has. */
 #define ATTRIBUTES_BYTES_MAX (PST_OBJECT_ATTRIBUTES_BYTES_MAX - 1024u)
@@ -21,7 +22,8 @@
 struct attributes {
     uint32_t bytes; /* of encoded */
     uint8_t encoded[PST_OBJECT_ATTRIBUTES_BYTES_MAX];
-    const char *lost; /* the first that could not be kept; NULL: all were */
+    struct inode_flags flags; /* that inode_flags_find() has found; else 0 */
+    const char *lost;         /* the first that could not be kept; NULL: all were */
     char names[XATTR_LIST_MAX];
     uint8_t value[XATTR_SIZE_MAX];
 };
@@ -32,6 +34,8 @@ enum attributes_hints {
     ATTRIBUTES_SOME = 2,  /* it has extended attributes */
     ATTRIBUTES_IMMUTABLE = 4,
     ATTRIBUTES_APPEND_ONLY = 8,
+    ATTRIBUTES_NO_DUMP = 16,
+    ATTRIBUTES_COMPRESSED = 32,
 };
 
 /* Looks at the file name ("": the directory itself) in an open directory (O_PATH too), as
@@ -40,7 +44,8 @@ enum attributes_hints {
 PST_MUST_USE int attributes_look(int directory, const char *name, struct stat *status,
                                  uint8_t *hints);
 
-/* Fills attributes->encoded anew for such a file, of which hints are known, or 0. 0; -ENOENT: it is
+/* Fills attributes->encoded anew for such a file, of which hints are known, or 0, and
+ * attributes->flags are found. 0; -ENOENT: it is
  * gone; -PST_E_CHANGED: another than status is of has its name, whose attributes are not read; else
  * why attributes->lost, or all of them, are missing, the others being there. */
 PST_MUST_USE int attributes_read(struct attributes *attributes, int directory, const char *name,

@@ -20,6 +20,7 @@
 #include "engine/source/dir/exclude.h"
 #include "engine/source/dir/extents.h"
 #include "engine/source/dir/identity.h"
+#include "engine/source/dir/inode_flags.h"
 #include "engine/source/dir/links.h"
 #include "engine/source/dir/notes.h"
 #include "engine/source/dir/subvolume.h"
@@ -44,7 +45,8 @@ struct listing_job {
     uint64_t emitted_ns;
     struct pst_packer packer;
     struct tree tree;
-    dev_t device; /* of the root */
+    dev_t device;    /* of the root */
+    bool is_counted; /* inode_flags_are_counted() of it */
     struct identity_system system;
     struct excludes excludes;
     char tag_path[PST_PATH_BYTES_MAX];
@@ -85,28 +87,23 @@ static struct pst_object describe(const struct listing_job *job, const struct fo
     };
 }
 
-/* 0, or what ends the listing. */
-static int report_lost(struct listing_job *job, const struct found *found, int error)
-{
-    char what[128], name[64];
-    const char *lost = job->attributes.lost ? job->attributes.lost : "*";
-    snprintf(what, sizeof(what), "cannot keep its attribute %s",
-             tree_printable(lost, name, sizeof(name)));
-    return trouble(job, found->path, what, error);
-}
-
 /* What cannot be kept is reported, once for a file: where its contents cannot be read either, that
  * is said of these. 0, or what ends the listing. */
 static int read_attributes(struct listing_job *job, const struct found *found,
-                           const struct pst_object *object)
+                           const struct pst_object *object, bool is_entered)
 {
+    const struct inode_flags_of of = {found->directory, found->name, &found->status,
+                                      found->hints,     is_entered,  job->is_counted};
     pst_activity_begin("read the attributes of", found->path);
+    inode_flags_find(&job->tree, &of, &job->attributes.flags);
     int error = attributes_read(&job->attributes, found->directory, found->name, &found->status,
                                 found->hints);
     pst_activity_end();
     bool is_told = object->size > 0 || object->flags;
     job->untold = is_told && (error == -EACCES || error == -PST_E_CHANGED) ? error : 0;
-    return error && !notes_is_gone(error) && !job->untold ? report_lost(job, found, error) : 0;
+    if (!error || notes_is_gone(error) || job->untold)
+        return 0;
+    return notes_lost(&job->notes, found->path, job->attributes.lost, error);
 }
 
 /* Adds an object with the attributes that were read for it: 1 if it was added, 0 if it was left
@@ -201,7 +198,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
                               (uint64_t)status->st_mtim.tv_nsec),
         .names = names,
     };
-    int error = read_attributes(job, found, &object);
+    int error = read_attributes(job, found, &object, false);
     /* What is in a snapshot is known again as what it is a snapshot of. */
     dev_t device = status->st_dev == job->device ? job->dir->place.device : status->st_dev;
     const struct identity_of of = {found->directory, found->name, status, device};
@@ -209,7 +206,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
         !error && object.size &&
         identity_find(&job->system, job->packer.sink, &of, &object, &job->attributes, &file);
     if (is_known && job->untold)
-        error = report_lost(job, found, job->untold); /* nobody reads it */
+        error = notes_lost(&job->notes, found->path, job->attributes.lost, job->untold);
     if (!error && object.size && !is_known)
         error = find_data(job, found, &object);
     if (error)
@@ -375,7 +372,7 @@ static int add_node(struct listing_job *job, const struct found *found, struct p
         if (link->object || link->waiting)
             notes_apart(&job->notes, found->path);
     }
-    int error = read_attributes(job, found, object);
+    int error = read_attributes(job, found, object, false);
     int added = error ? error : add(job, object, NULL);
     if (added > 0 && link && !link->waiting)
         links_set_object(link, status, object->id);
@@ -459,7 +456,7 @@ static int add_directory(struct listing_job *job, const struct found *found)
             return end;
         object.flags = PST_OBJECT_UNREADABLE;
     }
-    int failed = read_attributes(job, found, &object);
+    int failed = read_attributes(job, found, &object, is_entered && !error);
     int added = failed ? failed : add(job, &object, NULL);
     if (added > 0 && is_entered && !error)
         return heed_tag(job, found);
@@ -519,6 +516,7 @@ static int add_root(struct listing_job *job)
     if (fstatat(root.directory, "", &root.status, AT_EMPTY_PATH))
         return -errno;
     job->device = root.status.st_dev;
+    job->is_counted = inode_flags_are_counted(root.directory);
     return add_directory(job, &root);
 }
 
@@ -574,6 +572,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->listing = listing;
     job->counter = 0;
     job->tree.depth = 0;
+    job->is_counted = false;
     job->system.is_known = false;
     job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();

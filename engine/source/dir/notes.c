@@ -2,6 +2,7 @@
 #include "engine/source/dir/notes.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
@@ -33,6 +34,14 @@ int notes_trouble(struct notes *notes, const char *path, const char *what, int e
             notes->source->name, what, pst_error_text(error),
             tree_printable(*path ? path : ".", text, sizeof(text)));
     return 0;
+}
+
+int notes_lost(struct notes *notes, const char *path, const char *attribute, int error)
+{
+    char what[128], name[64];
+    snprintf(what, sizeof(what), "cannot keep its attribute %s",
+             tree_printable(attribute ? attribute : "*", name, sizeof(name)));
+    return notes_trouble(notes, path, what, error);
 }
 
 void notes_skip(struct notes *notes, const char *path)

@@ -26,6 +26,10 @@ bool notes_is_gone(int error);
 /* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
 PST_MUST_USE int notes_trouble(struct notes *notes, const char *path, const char *what, int error);
 
+/* The same of an attribute of it; NULL: of all. */
+PST_MUST_USE int notes_lost(struct notes *notes, const char *path, const char *attribute,
+                            int error);
+
 /* A file of a kind that is not backed up. */
 void notes_skip(struct notes *notes, const char *path);
 

@@ -308,6 +308,27 @@ const char *tree_name(const struct tree *tree)
     return tree->path + parent_bytes + (parent_bytes > 0);
 }
 
+bool tree_is_in(const struct tree *tree, const struct stat *status)
+{
+    const struct tree_level *level = &tree->levels[tree->depth - 1];
+    return level->device == status->st_dev && level->inode == status->st_ino;
+}
+
+void tree_set_asks(struct tree *tree, enum tree_asks asks)
+{
+    top(tree)->asks = asks;
+}
+
+enum tree_asks tree_asks(const struct tree *tree)
+{
+    return tree->levels[tree->depth - 1].asks;
+}
+
+enum tree_asks tree_root_asks(const struct tree *tree)
+{
+    return tree->depth > 0 ? tree->levels[0].asks : TREE_ASKS_EACH;
+}
+
 /* Not in linux/magic.h. */
 #define CONFIGFS_MAGIC 0x62656570
 #define FUSE_CONTROL_MAGIC 0x65735543

@@ -26,12 +26,16 @@
 /* A directory's path is at least two bytes longer than its parent's. */
 #define TREE_DEPTH_MAX (PST_PATH_BYTES_MAX / 2 + 1)
 
+/* Of which files in a directory flags are asked (inode_flags.h). */
+enum tree_asks { TREE_ASKS_NONE, TREE_ASKS_LARGE, TREE_ASKS_EACH };
+
 struct tree_level {
     struct ahead_dir *dir; /* NULL: closed for the time being */
     uint32_t path_bytes;
     int64_t cookie; /* where to read on after the last entry that was used */
     dev_t device;
     ino_t inode;
+    enum tree_asks asks;
     /* Whether it is read again when it has been read (tree.c): */
     struct timespec ctime; /* when this reading began */
     bool is_recent;        /* a change may have left it as it is */
@@ -86,6 +90,15 @@ PST_MUST_USE int tree_enter(struct tree *tree);
 
 /* Leaves the directory that was just entered: tree_next goes on behind it. */
 void tree_leave(struct tree *tree);
+
+/* Whether that is the directory which the walk is in. */
+bool tree_is_in(const struct tree *tree, const struct stat *status);
+
+/* Of the directory that the walk is in; and of its root: also of a source that is a file, and when
+ * the walk is over, TREE_ASKS_EACH. */
+void tree_set_asks(struct tree *tree, enum tree_asks asks);
+enum tree_asks tree_asks(const struct tree *tree);
+enum tree_asks tree_root_asks(const struct tree *tree);
 
 /* Whether the file system that fd (O_PATH too) lies in is the kernel's own and holds no data, such
  * as proc: 1, 0 or -errno. */

@@ -1,5 +1,6 @@
 /* Extended attributes and inode flags in catalogue entries. */
 #include <errno.h>
+#include <linux/fs.h>
 #include <string.h>
 
 #include <CUnit/Basic.h>
@@ -50,12 +51,15 @@ static void they_read_back(void)
     uint32_t at = 0;
     used = 0;
     CU_ASSERT_EQUAL(pst_object_append_inode_flags(3, attributes, sizeof(attributes), &used), 0);
+    CU_ASSERT_EQUAL(pst_object_append_project(UINT32_MAX, attributes, sizeof(attributes), &used),
+                    0);
     CU_ASSERT_EQUAL(append("system.posix_acl_access", "acl"), 0);
     used += pst_object_data_encode(0, attributes + used);
     CU_ASSERT_EQUAL(append("user.empty", ""), 0);
     CU_ASSERT_EQUAL(encode(PST_OBJECT_FILE), 0);
     object.attributes_bytes = used;
     CU_ASSERT_EQUAL(pst_object_inode_flags(&object), PST_OBJECT_IMMUTABLE | PST_OBJECT_APPEND_ONLY);
+    CU_ASSERT_EQUAL(pst_object_project(&object), UINT32_MAX);
     CU_ASSERT_TRUE_FATAL(pst_xattr_next(&object, &at, &xattr));
     CU_ASSERT_STRING_EQUAL(xattr.name, "system.posix_acl_access");
     CU_ASSERT_EQUAL(xattr.value_bytes, 3);
@@ -66,6 +70,19 @@ static void they_read_back(void)
     CU_ASSERT_FALSE(pst_xattr_next(&object, &at, &xattr));
     object.attributes_bytes = 0;
     CU_ASSERT_EQUAL(pst_object_inode_flags(&object), 0);
+    CU_ASSERT_EQUAL(pst_object_project(&object), 0);
+}
+
+static void flags_are_those_of_inodes(void)
+{
+    char text[PST_OBJECT_FLAGS_TEXT_BYTES];
+    uint32_t all = (PST_OBJECT_DAX << 1) - 1;
+    CU_ASSERT_EQUAL(pst_object_flags_from_inode(pst_object_flags_to_inode(all)), all);
+    CU_ASSERT_EQUAL(pst_object_flags_from_inode(UINT32_MAX), all);
+    CU_ASSERT_EQUAL(pst_object_flags_to_inode(all + 1), 0);
+    CU_ASSERT_STRING_EQUAL(pst_object_flags_text(all, text), "SDiadAcjtTCxPm");
+    CU_ASSERT_EQUAL(pst_object_flags_to_inode(PST_OBJECT_NO_ATIME), FS_NOATIME_FL);
+    CU_ASSERT_STRING_EQUAL(pst_object_flags_text(PST_OBJECT_NO_ATIME, text), "A");
 }
 
 static void only_names_that_are_kept_are_legal(void)
@@ -119,7 +136,17 @@ static void only_inodes_have_them(void)
         used = 0;
         CU_ASSERT_EQUAL(pst_object_append_inode_flags(1, attributes, sizeof(attributes), &used), 0);
         CU_ASSERT_EQUAL(encode(type), type <= PST_OBJECT_DIRECTORY ? 0 : -EINVAL);
+        used = 0;
+        CU_ASSERT_EQUAL(pst_object_append_project(1, attributes, sizeof(attributes), &used), 0);
+        CU_ASSERT_EQUAL(encode(type), has_xattrs ? 0 : -EINVAL);
     }
+    CU_ASSERT_EQUAL(pst_object_append_project(1, attributes, sizeof(attributes), &used), 0);
+    CU_ASSERT_EQUAL(encode(PST_OBJECT_FILE), -EINVAL); /* twice */
+    used = 0;
+    CU_ASSERT_PTR_NOT_NULL(format_attribute_append(0x22, 8, attributes, sizeof(attributes), &used));
+    CU_ASSERT_EQUAL(encode(PST_OBJECT_FILE), -EINVAL);
+    used = 0;
+    CU_ASSERT_EQUAL(pst_object_append_inode_flags(1, attributes, sizeof(attributes), &used), 0);
     CU_ASSERT_EQUAL(pst_object_append_inode_flags(1, attributes, sizeof(attributes), &used), 0);
     CU_ASSERT_EQUAL(encode(PST_OBJECT_FILE), -EINVAL); /* twice */
     used = 0;
@@ -146,6 +173,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"they read back", they_read_back},
+        {"flags are those of inodes", flags_are_those_of_inodes},
         {"only names that are kept are legal", only_names_that_are_kept_are_legal},
         {"names ascend", names_ascend},
         {"only inodes have them", only_inodes_have_them},

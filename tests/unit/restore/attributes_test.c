@@ -252,7 +252,7 @@ static void another_file_gets_no_flags(void)
     is_replaced = true;
     CU_ASSERT_EQUAL(restore_with((struct pst_restore_options){0}), 0);
     CU_ASSERT_FALSE(is_replaced);
-    CU_ASSERT_STRING_EQUAL(troubles, "not made immutable or append-only, for another file has "
+    CU_ASSERT_STRING_EQUAL(troubles, "no flags and project id are set, for another file has "
                                      "taken the name of locked\n");
     CU_ASSERT_EQUAL(result.unset, 1);
     CU_ASSERT_EQUAL(flags_of("locked"), 0);
@@ -299,8 +299,8 @@ static int restore_as_user(void)
     bool all = strstr(troubles, "could not set the attribute security.capability of program\n") &&
                strstr(troubles, "could not set the attribute trusted.t of program\n") &&
                strstr(troubles, "could not set the attribute trusted.s of symlink\n") &&
-               strstr(troubles, "could not make immutable or append-only: locked\n") &&
-               strstr(troubles, "could not make immutable or append-only: dir\n");
+               strstr(troubles, "could not set the flags i of locked\n") &&
+               strstr(troubles, "could not set the flags a of dir\n");
     if (error || !all || result.unset != 5)
         fprintf(stderr, "%d, %llu: %s", error, (unsigned long long)result.unset, troubles);
     return error || !all || result.unset != 5;

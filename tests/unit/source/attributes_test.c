@@ -1,6 +1,7 @@
 /* What the source dir keeps of files beside what stat(2) tells. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
 #include <stdarg.h>
 #include <string.h>
@@ -19,6 +20,10 @@
 /* As on Linux before 6.13. */
 static bool has_no_listxattrat;
 
+/* As where quotas of projects are on; and how often files were asked without an open. */
+static bool has_quotas;
+static int asked;
+
 long __real_syscall(long number, ...);
 long __wrap_syscall(long number, ...);
 
@@ -31,6 +36,15 @@ long __wrap_syscall(long number, ...)
         a[i] = va_arg(rest, long);
     va_end(rest);
     if (has_no_listxattrat && number == 465) {
+        errno = ENOSYS;
+        return -1;
+    }
+    if (has_quotas && number == 443) {
+        ((struct fs_quota_statv *)a[3])->qs_flags = FS_QUOTA_PDQ_ACCT; // NOLINT
+        return 0;
+    }
+    asked += number == 468;
+    if (has_no_listxattrat && number == 468) {
         errno = ENOSYS;
         return -1;
     }
@@ -151,6 +165,15 @@ static int change_flags(const char *path, unsigned flags)
     return rc;
 }
 
+static int add_flags(const char *path, unsigned flags)
+{
+    unsigned now = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int rc = ioctl(fd, FS_IOC_GETFLAGS, &now);
+    close(fd);
+    return rc ? rc : change_flags(path, now | flags);
+}
+
 static void flags_are_kept(void)
 {
     write_file("file", "x", 1);
@@ -168,6 +191,68 @@ static void flags_are_kept(void)
     forget();
     ASSERT_OK(change_flags("file", 0));
     ASSERT_OK(change_flags("directory", 0));
+}
+
+/* Of files with nothing that a look tells: where the directory has a flag, which they may have from
+ * there, or where all are asked. */
+static void flags_that_a_look_does_not_tell_are_kept(void)
+{
+    ASSERT_OK(mkdir("plain", 0700));
+    ASSERT_OK(mkdir("flagged", 0700));
+    write_file("plain/file", "x", 1);
+    write_file("plain/other", "x", 1);
+    write_file("flagged/file", "x", 1);
+    write_file("large", "x", 1);
+    ASSERT_OK(truncate("large", 1 << 20));
+    if (add_flags("flagged", FS_NOATIME_FL) || add_flags("plain/file", FS_NOATIME_FL)) {
+        fprintf(stderr, "skipped: flags: %s\n", strerror(errno));
+        return;
+    }
+    ASSERT_OK(add_flags("flagged/file", FS_NOATIME_FL | FS_NODUMP_FL));
+    ASSERT_OK(add_flags("large", FS_SYNC_FL));
+    for (int i = 0; i < 2; i++) {
+        has_quotas = i;
+        asked = 0;
+        list(".");
+        struct pst_object flagged = object_at("flagged"), file = object_at("flagged/file");
+        struct pst_object large = object_at("large"), alone = object_at("plain/file");
+        struct pst_object other = object_at("plain/other");
+        CU_ASSERT_EQUAL(pst_object_inode_flags(&flagged), PST_OBJECT_NO_ATIME);
+        CU_ASSERT_EQUAL(pst_object_inode_flags(&file), PST_OBJECT_NO_ATIME | PST_OBJECT_NO_DUMP);
+        CU_ASSERT_EQUAL(pst_object_inode_flags(&large), PST_OBJECT_SYNC);
+        CU_ASSERT_EQUAL(pst_object_inode_flags(&alone), has_quotas ? PST_OBJECT_NO_ATIME : 0);
+        CU_ASSERT_EQUAL(pst_object_inode_flags(&other), 0);
+        CU_ASSERT_EQUAL(asked, has_quotas ? 2 : 0); /* none of those that are opened */
+        CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+        forget();
+    }
+    has_quotas = false;
+}
+
+static int list_flagged_as_user(void)
+{
+    if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+        return 2;
+    list(".");
+    bool is_told = collected.listing.unreadable == (has_no_listxattrat ? 1 : 0);
+    forget();
+    return is_told ? 0 : 1;
+}
+
+/* The kernel tells all the same since Linux 6.17; before, what is empty is named too. */
+static void flags_of_what_may_not_be_opened_are_reported(void)
+{
+    write_file("closed", "", 0);
+    ASSERT_OK(chmod("closed", 0));
+    ASSERT_OK(chmod(".", 0755));
+    if (add_flags(".", FS_NOATIME_FL)) {
+        fprintf(stderr, "skipped: flags: %s\n", strerror(errno));
+        return;
+    }
+    if (!has_no_listxattrat && syscall(468, AT_FDCWD, ".", NULL, 0, 0) < 0 && errno == ENOSYS)
+        fprintf(stderr, "skipped: file_getattr: %s\n", strerror(errno));
+    else
+        CU_ASSERT_EQUAL(child_run(list_flagged_as_user), 0);
 }
 
 /* What an entry cannot hold is counted and named, and the rest is there. tmpfs takes so much. */
@@ -288,6 +373,9 @@ int main(void)
         {"a link is not followed", a_link_is_not_followed},
         {"the root has its own", the_root_has_its_own},
         {"flags are kept", flags_are_kept},
+        {"flags that a look does not tell are kept", flags_that_a_look_does_not_tell_are_kept},
+        {"flags of what may not be opened are reported",
+         flags_of_what_may_not_be_opened_are_reported},
         {"too much is reported", too_much_is_reported},
         {"a file that is not readable is not counted twice",
          a_file_that_is_not_readable_is_not_counted_twice},
