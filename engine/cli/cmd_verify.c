@@ -44,7 +44,8 @@ static const struct cli_option options[] = {
      .yields_to = "only",
      .yields_to_positionals = true,
      .help = "verify, the oldest first, every backup that is newer than the last one that was "
-             "found whole, of each set of sources of its own"},
+             "found whole, of each set of sources of its own; those that were cut off or are in "
+             "doubt are named and passed over"},
     CLI_PLACEMENT_OPTIONS,
     CLI_PACE_OPTIONS,
     CLI_METRICS_FILE_OPTION,
@@ -204,14 +205,28 @@ static enum cli_exit worse(enum cli_exit one, enum cli_exit other)
                                                                                              : one;
 }
 
+/* Its nodes, or the next backup, see to it; a timer that runs verify does not fail by it each time.
+ */
+static void pass_over(const struct pst_backup *backup)
+{
+    pst_log(backup->state == PST_BACKUP_INCOMPLETE ? PST_LOG_INFO : PST_LOG_WARNING,
+            "backup %u is %s, and is passed over%s%s", backup->number,
+            pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "", backup->reason);
+}
+
 static enum cli_exit verify_due(struct cli_read *read, struct pst_verify_job *job,
                                 const struct pst_backup_list *list,
                                 const struct pst_keyring *keyring)
 {
     enum cli_exit worst = CLI_EXIT_DONE;
-    uint32_t due = 0, failed = 0;
+    uint32_t due = 0, failed = 0, passed_over = 0;
     for (size_t i = 0; i < list->count && worst != CLI_EXIT_INTERRUPTED; i++) {
-        if (!pst_backup_is_due(list, list->backups[i]))
+        enum pst_verify_due is_due = pst_backup_is_due(list, list->backups[i]);
+        if (is_due == PST_VERIFY_UNDECIDED) {
+            pass_over(list->backups[i]);
+            passed_over++;
+        }
+        if (is_due != PST_VERIFY_DUE)
             continue;
         enum cli_exit code = verify_named(read, job, list->backups[i], keyring);
         worst = code == CLI_EXIT_DONE ? worst : worse(worst, code);
@@ -222,7 +237,8 @@ static enum cli_exit verify_due(struct cli_read *read, struct pst_verify_job *jo
         return cli_fail(read->arguments, worst, "of %u backups %u %s not found whole: see above",
                         due, failed, failed == 1 ? "was" : "were");
     if (due == 0)
-        pst_log(PST_LOG_INFO, "no backup is newer than the last one that was found whole");
+        pst_log(PST_LOG_INFO, "no %sbackup is newer than the last one that was found whole",
+                passed_over ? "other " : "");
     return worst;
 }
 

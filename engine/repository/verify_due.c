@@ -5,20 +5,35 @@
 
 #include "engine/repository/retention.h"
 
-static bool is_known_whole(const struct pst_verified *verified)
+/* And is not seen to be damaged since, without reading it. */
+static bool is_known_whole(const struct pst_backup *backup)
 {
-    return verified->is_known && !verified->is_damaged && verified->covered >= verified->windows;
+    const struct pst_verified *verified = &backup->verified;
+    return verified->is_known && !verified->is_damaged && verified->covered >= verified->windows &&
+           backup->state != PST_BACKUP_DAMAGED;
 }
 
-bool pst_backup_is_due(const struct pst_backup_list *list, const struct pst_backup *backup)
+static bool is_undecided(const struct pst_backup *backup)
 {
-    if (pst_backup_was_never_completed(backup->state) || is_known_whole(&backup->verified))
-        return false;
+    return pst_backup_was_never_completed(backup->state) || backup->state == PST_BACKUP_IN_DOUBT;
+}
+
+/* Of which sources one is that nobody has completed may not be known. */
+static bool has_newer_whole(const struct pst_backup_list *list, const struct pst_backup *backup)
+{
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
-        if (other->number > backup->number && is_known_whole(&other->verified) &&
-            retention_is_one_series(other, backup))
-            return false;
+        if (other->number > backup->number && is_known_whole(other) &&
+            (is_undecided(backup) || retention_is_one_series(other, backup)))
+            return true;
     }
-    return true;
+    return false;
+}
+
+enum pst_verify_due pst_backup_is_due(const struct pst_backup_list *list,
+                                      const struct pst_backup *backup)
+{
+    if (is_known_whole(backup) || has_newer_whole(list, backup))
+        return PST_VERIFY_NOT_DUE;
+    return is_undecided(backup) ? PST_VERIFY_UNDECIDED : PST_VERIFY_DUE;
 }

@@ -170,6 +170,32 @@ newer() {
     printf '[verify]\nnewer-than-verified = 1\n' >"$disk/verify.ini"
     expect_exit 0 "$penstock" verify --from "$disk/newer" --config "$disk/verify.ini" 5
     expect_output '^backup 5: '
+    newer_damaged_since
+    newer_cut_off
+}
+
+# What was whole when it was verified, and is no more, stands for nothing older.
+newer_damaged_since() {
+    rm "$disk/newer"/BACKUP-6/*PART-1*/*.data
+    expect_exit '0 3' "$penstock" list --from "$disk/newer" --json
+    jq -es '.[] | select(.number == 6) | .state == "damaged" and .verified.damaged == false' "$memory/out" >/dev/null ||
+        fail "the list does not show it: $(jq -c 'select(.number == 6)' "$memory/out")"
+    expect_verified 1 '[4, 6]'
+    expect_message 'of 2 backups 2 were not found whole'
+    backup_of a
+    expect_verified 1 '[4, 6, 8]' # until 8 stands for them
+    expect_verified 0 '[]'
+}
+
+# What nobody completed is named, and is no failure, until a newer one is whole.
+newer_cut_off() {
+    backup_of a
+    rm "$disk/newer"/BACKUP-9/BACKUP-9.cluster.manifest*
+    expect_verified 0 '[]'
+    expect_message 'backup 9 is incomplete, and is passed over' 'no other backup is newer'
+    backup_of a
+    expect_verified 0 '[9]' # that swept what was left, and took its number
+    ! grep -q 'passed over' "$memory/err" || fail 'it is named for ever'
 }
 
 # The passphrase of sealed ones comes from a pipe, which can be read once.

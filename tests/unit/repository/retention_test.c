@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/repository/retention.h"
+#include "engine/repository/verify_due.h"
 #include "tests/suite.h"
 
 #define HOUR UINT64_C(3600000000000)
@@ -393,6 +394,49 @@ static void rules_add_up(void)
     }
 }
 
+static void is_due(size_t at, enum pst_verify_due expected)
+{
+    CU_ASSERT_EQUAL(pst_backup_is_due(&list, &backups[at]), expected);
+}
+
+static void what_is_newer_than_the_last_whole_one_is_to_be_verified(void)
+{
+    begin();
+    for (int i = 0; i < 5; i++)
+        add(MONDAY)->nodes[0].sources[0].name = i == 3 ? "other" : "data";
+    backups[1].verified = (struct pst_verified){.is_known = true, .windows = 1, .covered = 1};
+    backups[4].state = PST_BACKUP_PARTIAL;
+    is_due(0, PST_VERIFY_NOT_DUE);
+    is_due(1, PST_VERIFY_NOT_DUE);
+    is_due(2, PST_VERIFY_DUE);
+    is_due(4, PST_VERIFY_DUE);
+    backups[3].verified = backups[1].verified;
+    is_due(2, PST_VERIFY_DUE); /* that is of other sources */
+    backups[4].verified = backups[1].verified;
+    is_due(2, PST_VERIFY_NOT_DUE);
+    backups[4].state = PST_BACKUP_DAMAGED; /* since */
+    is_due(2, PST_VERIFY_DUE);
+    is_due(4, PST_VERIFY_DUE);
+    backups[4].state = PST_BACKUP_SPLIT; /* from here it is not seen whole, nor damaged */
+    is_due(2, PST_VERIFY_NOT_DUE);
+}
+
+static void what_nobody_completed_is_not_verified(void)
+{
+    static const enum pst_backup_state states[] = {PST_BACKUP_INCOMPLETE, PST_BACKUP_CUT_OFF,
+                                                   PST_BACKUP_IN_DOUBT};
+    begin();
+    add(MONDAY);
+    add(MONDAY)->nodes[0].sources[0].name = "other";
+    for (size_t i = 0; i < sizeof(states) / sizeof(states[0]); i++) {
+        backups[0].state = states[i];
+        backups[1].verified = (struct pst_verified){0};
+        is_due(0, PST_VERIFY_UNDECIDED);
+        backups[1].verified = (struct pst_verified){.is_known = true, .windows = 1, .covered = 1};
+        is_due(0, PST_VERIFY_NOT_DUE); /* whatever its sources are */
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -416,6 +460,9 @@ int main(void)
         {"backups of other nodes are another series", backups_of_other_nodes_are_another_series},
         {"lone hosts are told apart", lone_hosts_are_told_apart},
         {"rules add up", rules_add_up},
+        {"what is newer than the last whole one is to be verified",
+         what_is_newer_than_the_last_whole_one_is_to_be_verified},
+        {"what nobody completed is not verified", what_nobody_completed_is_not_verified},
         CU_TEST_INFO_NULL,
     };
     return suite_run("retention", tests);
