@@ -311,7 +311,9 @@ static int leave_alone(struct pst_archive *archive, uint32_t number, int error, 
     return 0;
 }
 
-static bool has_origin(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
+/* uid: NULL: nobody knows that of origin any more, and its number has to do. */
+static bool has_origin(const struct pst_archive *archive, uint32_t number, uint32_t origin,
+                       const uint8_t *uid)
 {
     struct pst_cluster_manifest manifest;
     struct decision_file file;
@@ -321,7 +323,8 @@ static bool has_origin(const struct pst_archive *archive, uint32_t number, const
         return false;
     int error = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
     for (uint32_t i = 0; !error && !has && i < manifest.origins_count; i++)
-        has = memcmp(manifest.origins[i].uid, uid, sizeof(manifest.origins[i].uid)) == 0;
+        has = uid ? memcmp(manifest.origins[i].uid, uid, sizeof(manifest.origins[i].uid)) == 0
+                  : manifest.origins[i].number == origin;
     repository_close(archive->repository, backup);
     return has;
 }
@@ -336,7 +339,7 @@ static bool is_held(const struct pst_archive *archive, uint32_t number, const ui
     int error = repository_list(repository, repository->root, &names);
     for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !holder;
          name = repository_names_next(&names, name)) {
-        if (layout_parse_backup(name, &other) && other > number && has_origin(archive, other, uid))
+        if (layout_parse_backup(name, &other) && other > number && has_origin(archive, other, number, uid))
             holder = other;
     }
     repository_names_free(&names);
@@ -376,7 +379,8 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (has_draft < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
-    if (*verdict == PST_DEBRIS_REMOVE && !node->error && is_held(archive, number, node->uid))
+    if (*verdict == PST_DEBRIS_REMOVE &&
+        is_held(archive, number, node->error ? NULL : node->uid))
         *verdict = PST_DEBRIS_KEEP;
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }

@@ -255,11 +255,14 @@ mv "$to"/BACKUP-1/*.cluster.manifest* "$disk/lost"
 back_up --base auto
 expect_message 'BACKUP-1: left alone: backup 2 has data in it, so it was complete'
 expect_base null
+mv "$to/BACKUP-1/BACKUP-1.1.manifest" "$disk/lost" # and what says its uid
+back_up --base auto
+expect_message 'BACKUP-1: left alone: backup 2 has data in it, so it was complete'
 mv "$disk/lost"/* "$to/BACKUP-1"
 rm -rf "$disk/target"
 expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" 2
 compare_trees "$tree" "$disk/target"
-rm -r "$to/BACKUP-2" "$to/BACKUP-3" # nobody has data in it any more
+rm -r "$to"/BACKUP-[2-4] # nobody has data in it any more
 rm "$to"/BACKUP-1/*.cluster.manifest*
 expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --number 9
 expect_absent "$to/BACKUP-1"
