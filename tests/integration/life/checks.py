@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -72,12 +73,12 @@ class Checks:
         self.program.run('restore', '--quiet', *self.life.everywhere(), *self.some_keys(uid), '--target', target, uid)
         self.expect_restored(uid, target)
         if thorough:
-            ways = [self.find, self.cat, self.one_path, self.diff, self.stats] + ([self.mount] if self.can_mount else [])
+            ways = [self.find, self.cat, self.one_path, self.diff, self.stats, self.over, self.alone] + ([self.mount] if self.can_mount else [])
             for way in self.chance.sample(ways, 3):
                 way(uid)
 
     def target(self):
-        path = os.path.join(self.life.folder, 'target')
+        path = os.path.join(self.life.aside, 'target')
         shutil.rmtree(path, ignore_errors=True)
         return path
 
@@ -85,7 +86,7 @@ class Checks:
         truths = self.life.backups[uid].truths
         for name, root in self.roots(uid, target):
             if name == 'env':
-                command = [self.life.writer, 'check', root]
+                command = [self.life.writer, 'check', root, 'rows']  # in whichever way it was backed up
                 if subprocess.run(command, check=False, stdout=subprocess.PIPE, timeout=120).stdout != truths[name]:
                     raise Wrong(f'the environment of {uid} is another one')
             else:
@@ -136,21 +137,58 @@ class Checks:
         found = {path: record for path, record in look(os.fsencode(target)).items() if (path + b'/').startswith(chosen + b'/')}
         self.same(f'restore --path {chosen!r} of {uid}', regrouped(below), regrouped(found))
 
+    def alike(self, uid):
+        """Others, of the same sources; if there are none, itself."""
+        sources = set(self.life.backups[uid].truths)
+        others = [other for other in sorted(self.life.backups) if other != uid and not self.life.tainted(other)]
+        return [other for other in others if set(self.life.backups[other].truths) == sources] or [uid]
+
     def diff(self, uid):
-        others = [other for other in self.life.backups if not self.life.tainted(other) and set(self.life.backups[other].truths) == set(self.life.backups[uid].truths)]
-        other = self.chance.choice(sorted(others, key=lambda other: other == uid)[:max(1, len(others) - 1)])
+        other = self.chance.choice(self.alike(uid))
         answer = self.program.run('diff', '--json', '--content', *self.life.everywhere(), *self.life.opening(self.life.keys), other, uid)
         found = {record['name'] for record in answer.records('change')}
         one, two = ({spoken(path): record for path, _, record in self.named(which)} for which in (other, uid))
         linked = {path for names in (one, two) for path, record in names.items() if 'same' in record}
         wanted = {path for path in one.keys() | two.keys() if one.get(path) != two.get(path)}
         certain = {path for path in wanted if path not in linked or self.differs(one.get(path), two.get(path))}
-        data = {'data.mdb', 'env/data.mdb', 'env', 'env/lock.mdb'}
-        if certain - found or found - wanted - linked - data:
+        found = {name for name in found if name != 'env' and not name.startswith('env/')}
+        if certain - found or found - wanted - linked:
             raise Wrong(f'diff of {other} and {uid}: not said {sorted(certain - found)[:5]}, but {sorted(found - wanted)[:5]}')
 
     def differs(self, one, other):
         return one is None or other is None or any(one.get(f) != other.get(f) for f in ('kind', 'mode', 'mtime', 'contents', 'owner'))
+
+    def over(self, uid):
+        """Restored over another one: all that it has is there, and what only the other has is left alone."""
+        target, others = self.target(), self.alike(uid)
+        for which in (self.chance.choice(others), uid):
+            self.program.run('restore', '--quiet', '--force', *self.life.everywhere(), *self.some_keys(which), '--target', target, which)
+        for name, root in self.roots(uid, target):
+            if name != 'env':
+                truth = self.life.backups[uid].truths[name]
+                found = {path: record for path, record in look(root).items() if path in truth}
+                for path, record in found.items():  # directories stay, with attributes that only they have
+                    if record['kind'] == stat.S_IFDIR == truth[path]['kind']:
+                        record['attributes'] = tuple(pair for pair in record['attributes'] if pair[0] in dict(truth[path]['attributes']))
+                self.same(f'{uid} over another one, source {name}', truth, regrouped(found))
+
+    def alone(self, uid):
+        """With what it refers to it can go to another place; without, that is seen."""
+        place = os.path.join(self.life.aside, 'alone')
+        shutil.rmtree(place, ignore_errors=True)
+        needed = {uid} | self.life.backups[uid].origins
+        if needed & self.life.cut_off or len({os.path.dirname(self.life.backups[other].home) for other in needed}) > 1:
+            return
+        for other in needed:
+            home = self.life.backups[other].home
+            shutil.copytree(home, os.path.join(place, os.path.basename(home)))
+        target = self.target()
+        self.program.run('restore', '--quiet', '--from', place, *self.some_keys(uid), '--target', target, uid)
+        self.expect_restored(uid, target)
+        for other in sorted(self.life.backups[uid].origins)[:1]:
+            shutil.rmtree(os.path.join(place, os.path.basename(self.life.backups[other].home)))
+            self.program.run('verify', '--from', place, *self.some_keys(uid), uid, codes=(1, 3, 10))
+            self.program.run('restore', '--quiet', '--from', place, *self.some_keys(uid), '--target', self.target(), uid, codes=(1, 3, 10))
 
     def stats(self, uid):
         for record in self.on('stats', uid, '--json').records('source'):
@@ -255,16 +293,17 @@ class Checks:
             return
         uid, adds = self.chance.choice(sorted(sealed)), self.chance.random() < 0.6
         every = self.chance.random() < 0.5
+        end = (self.chance.uniform(0, 0.03), signal.SIGKILL) if self.chance.random() < 0.3 else None
         change = ['--recipient', os.path.join(self.life.folder, 'pair.pub')] if key == 'pair' else ['--new-key-file', os.path.join(self.life.folder, key)]
         if not adds:
             change = ['--key-id', next(name for name, value in self.key_ids().items() if value == key)]
         self.program.run('key', *self.life.everywhere(), *self.life.opening(self.life.keys), *change, 'add' if adds else 'remove', *([] if every else [uid]),
-                         codes=(0, 1, 11, 12))
+                         codes=(0, 1, 11, 12), end=end)
         for other in sealed:
-            self.expect_keys(other, key, adds, every or other == uid)
+            self.expect_keys(other, key, adds, every or other == uid, bool(end))
         self.check_all()
 
-    def expect_keys(self, uid, key, adds, is_changed):
+    def expect_keys(self, uid, key, adds, is_changed, was_killed):
         """One less, if it was not the last; or one more."""
         openers = set(self.life.backups[uid].openers)
         if is_changed:
@@ -272,6 +311,8 @@ class Checks:
         answer = self.program.run('key', '--json', *self.life.everywhere(), 'list', uid)
         ids = self.key_ids()
         found = {ids.get(record['id'], 'phrase') for record in answer.records('key')}
+        if was_killed and found == self.life.backups[uid].openers:
+            openers = found
         if found != openers:
             raise Wrong(f'{uid} is opened by {sorted(found)}, not by {sorted(openers)}')
         self.life.backups[uid].openers = openers

@@ -121,18 +121,14 @@ class Tree:
                 libc.fallocate(file.fileno(), 3, ctypes.c_long(at), ctypes.c_long(self.chance.randrange(1, size - at + 1)))
 
     def write_mapped(self):
-        """Through a mapping that stays: a later write may leave no trace in the times."""
-        if not self.mapped:
-            return self.overwrite()
+        """Through mappings that stay: what comes after the first write to a page may leave no trace in the times."""
         path = self.a_file()
         if len(self.mappings) < 3 and os.lstat(path).st_size > 0:
             file = open(path, 'r+b')
             self.mappings.append((file, mmap.mmap(file.fileno(), 0)))
-        if self.mappings:
-            file, mapping = self.chance.choice(self.mappings)
+        for file, mapping in self.mappings:
             if os.fstat(file.fileno()).st_size >= len(mapping):
-                mapping[self.chance.randrange(len(mapping))] ^= 0xff
-        return None
+                mapping[self.chance.choice([0, 0, self.chance.randrange(len(mapping))])] ^= 0xff
 
     # ---- what changes names
 
@@ -216,7 +212,7 @@ class Tree:
 
     def touch(self):
         path = self.chance.choice([self.a_file(), self.a_folder()])
-        os.utime(path, ns=(0, self.chance.choice([0, 1, 1700000000123456789, 10 ** 18])))
+        os.utime(path, ns=(0, self.chance.choice([-1500000000, 0, 1, 1700000000123456789, 10 ** 18])))
 
     def permissions(self):
         path = self.chance.choice([self.a_file(), self.a_folder()])
@@ -247,11 +243,11 @@ class Tree:
 
     def edit(self):
         """One change; its name, for the story."""
-        changes = [self.append, self.overwrite, self.overwrite, self.sly, self.sly, self.truncate, self.extend, self.punch, self.write_mapped,
+        changes = [self.append, self.overwrite, self.overwrite, self.sly, self.sly, self.truncate, self.extend, self.punch,
                    self.replace, self.again, self.rename_over, self.swap, self.move, self.copy_over, self.delete, self.other_kind,
                    self.touch, self.permissions, self.attribute, self.new_file, self.new_folder, self.new_link, self.new_symlink, self.new_node]
         if self.mapped:
-            changes += [self.write_mapped] * 8
+            changes += [self.write_mapped] * len(changes)
         change = self.chance.choice(changes)
         change()
         return change.__name__

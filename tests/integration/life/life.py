@@ -1,13 +1,14 @@
 """life.py PENSTOCK FOLDER WRITER FIRST COUNT [JOBS]: series of backups, each made by chance from a seed.
 
 A tree changes, backups are made, killed, moved, pruned, damaged; after each step what the program calls whole
-has to come back exactly as it was when it was backed up, and what is damaged has to be named. See life_test.sh.
+has to come back exactly as it was when it was backed up, and what is damaged has to be named.
 """
 import concurrent.futures
 import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -32,9 +33,11 @@ class Backup:
 class Life:
     def __init__(self, program, folder, writer, seed):
         self.chance, self.program, self.folder, self.writer = random.Random(seed), program, folder, writer
+        self.beside = Program(program.path)  # of another thread
         self.mapped = self.chance.random() < 0.25
-        self.homes = [os.path.join(folder, 'home1')] + ([os.path.join(folder, 'home2')] if self.chance.random() < 0.3 else [])
-        self.backups, self.last_seconds = {}, 0.1
+        self.aside = self.chance.choice([folder, memory(folder), memory(folder)])  # where backups are, and what is restored
+        self.homes = [os.path.join(self.aside, 'home1')] + ([os.path.join(self.aside, 'home2')] if self.chance.random() < 0.3 else [])
+        self.backups, self.cut_off, self.last_seconds = {}, set(), 0.1
         self.checks = Checks(self)
         self.plant_keys()
         self.plant_sources()
@@ -86,7 +89,8 @@ class Life:
 
     def tainted(self, uid):
         """Whether something was done to the files that it needs."""
-        return any(other not in self.backups or self.backups[other].hurt for other in {uid} | self.backups[uid].origins)
+        needed = {uid} | self.backups[uid].origins
+        return any(other not in self.backups and other not in self.cut_off or other in self.backups and self.backups[other].hurt for other in needed)
 
     # ---- steps
 
@@ -127,38 +131,54 @@ class Life:
         names = sorted(self.trees)
         if len(names) > 1 and self.chance.random() < 0.15:
             names = self.chance.sample(names, len(names) - 1)
+        if len(self.trees) > 1 and self.chance.random() < 0.05:  # what was the one's name is the other's
+            self.trees['s0'], self.trees['s1'] = self.trees['s1'], self.trees['s0']
         options = [text for name in names for text in ('--source', f'{name}=dir:{os.fsdecode(self.trees[name].root)}')]
         if self.environment and self.chance.random() < 0.8:
             options += ['--source', f'env=lmdb:{self.environment}']
+            options += self.maybe(0.3, '--logical')
             names.append('env')
         if self.chance.random() < 0.3:
             return names, options + ['--exclude', '*.skip'], lambda path: not path.endswith(b'.skip')
         return names, options, lambda path: True
 
     def truth(self, names, keeps):
-        return {name: self.write_environment('check') if name == 'env' else look(self.trees[name].root, keeps) for name in names}
+        return {name: self.write_environment('check', 'rows') if name == 'env' else look(self.trees[name].root, keeps) for name in names}
 
-    def back_up(self, kill=False):
+    def back_up(self, end=None, beside=None):
+        """One more backup. `end` and `beside`: a signal that ends it, and a command that runs beside it, each after some seconds."""
         self.edit()
         names, sources, keeps = self.choose_sources()
         openers = set(self.chance.sample(self.keys, self.chance.randrange(1, len(self.keys) + 1))) if self.keys and self.chance.random() < 0.9 else set()
-        truths = self.truth(names, keeps)
+        truths, before = self.truth(names, keeps), set(self.listed())
         options, home = self.options(), self.chance.choice(self.homes)
-        named = '--base' in options and options[options.index('--base') + 1] != 'auto'
+        may_fail = beside or '--base' in options and options[options.index('--base') + 1] != 'auto'
         began = time.monotonic()
-        limit = self.chance.uniform(0, 1.2 * self.last_seconds) if kill else None
-        answer = self.program.run('backup', *sources, '--to', home, '--json', *options, *self.sealing(sorted(openers)),
-                                  codes=(0, 1, 2) if named else (0,), kill_after=limit)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            other = pool.submit(self.run_beside, beside) if beside else None
+            answer = self.program.run('backup', *sources, '--to', home, '--json', *options, *self.sealing(sorted(openers)),
+                                      codes=(0, 1, 2, 11) if may_fail else (0,), end=end)
         if answer.code is not None:
             self.last_seconds = time.monotonic() - began
         new = self.learn(truths, openers)
         if answer.code is not None and len(new) != (answer.code == 0):
             raise Wrong(f'{len(new)} new backups after exit code {answer.code}')
+        if beside:
+            other.result()
+            self.forget(before)
+        self.check_new(new)
+
+    def check_new(self, new):
         for uid in new:
             if self.tainted(uid):
                 self.checks.check_tainted(uid, False)
             else:
                 self.checks.check(uid, thorough=True)
+
+    def run_beside(self, beside):
+        delay, command = beside
+        time.sleep(delay)
+        self.beside.run(*command, codes=(0, 1, 3, 10, 11))
 
     def listed(self):
         """Everything in the directories that has a uid, by it."""
@@ -176,7 +196,9 @@ class Life:
 
     def refresh(self):
         """Where each is, and what it refers to, by list."""
-        for uid, record in self.listed().items():
+        listed = self.listed()
+        self.cut_off = {uid for uid, record in listed.items() if record['state'] == 'cut off'}
+        for uid, record in listed.items():
             backup = self.backups.get(uid)
             if backup and record['state'] == 'complete':
                 backup.number = record['number']
@@ -192,7 +214,32 @@ class Life:
         raise Wrong(f'{uid} is nowhere')
 
     def killed(self):
-        self.back_up(kill=True)
+        self.back_up(end=(self.chance.uniform(0, 1.2 * self.last_seconds), self.chance.choice([signal.SIGKILL] * 3 + [signal.SIGINT])))
+
+    def race(self):
+        """A prune beside a backup: whichever comes first, what is there afterwards is whole."""
+        where = [home for home in self.homes if os.path.isdir(home)]
+        if not where:
+            return
+        command = ['prune', '--from', self.chance.choice(where), *self.opening(self.keys), '--keep-last', '1']
+        self.back_up(beside=(self.chance.uniform(0, self.last_seconds), command))
+
+    def forget(self, before):
+        """What a prune may have removed; nobody needs it."""
+        gone = before - set(self.listed())
+        self.program.tell(f'# pruned: {sorted(gone)}')
+        self.expect_kept(gone, [], True, [])
+        for uid in gone & set(self.backups):
+            del self.backups[uid]
+        self.checks.check_all()
+
+    def killed_prune(self):
+        home = self.chance.choice(self.homes)
+        if os.path.isdir(home):
+            before = set(self.listed())
+            self.program.run('prune', '--from', home, *self.opening(self.keys), '--keep-last', '1', codes=(0, 1, 3, 11),
+                             end=(self.chance.uniform(0, 0.03), signal.SIGKILL))
+            self.forget(before)
 
     def prune(self):
         """By rules, or by name; what goes was to go, and nobody misses it."""
@@ -229,7 +276,8 @@ class Life:
                 raise Wrong(f'what {uid} refers to is gone')
         if not rules and gone - set(choice):
             raise Wrong(f'not named, and gone: {gone - set(choice)}')
-        if rules and whole and not set(whole) - gone:
+        left = [record for record in self.listed().values() if record['state'] == 'complete' and not record.get('verified', {}).get('damaged')]
+        if rules and whole and not left:
             raise Wrong('no whole backup is left')
 
     def pin(self):
@@ -263,7 +311,7 @@ class Life:
             return
         uid = self.chance.choice(candidates)
         backup = self.backups[uid]
-        files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(backup.home) for name in names)
+        files = sorted(os.path.join(folder, name) for folder, _, names in os.walk(backup.home) for name in names if not name.endswith('.pin'))
         path = self.chance.choice([name for name in files if name.endswith('.data')] * 3 + files)
         saved = os.path.join(self.folder, 'saved')
         shutil.copy2(path, saved)
@@ -304,12 +352,26 @@ class Life:
 
     def live(self):
         self.back_up()
-        steps = [self.back_up] * 7 + [self.killed] * 2 + [self.prune] * 2 + [self.pin, self.move] + [self.damage] * 2
+        kinds = [self.killed, self.prune, self.killed_prune, self.race, self.pin, self.move, self.damage] + ([self.change_keys] if self.keys else [])
+        steps = [self.back_up] * 4 + [kind for kind in kinds for _ in range(self.chance.choice([0, 1, 1, 1, 5]))]  # other weights in each seed
         for _ in range(self.chance.randrange(4, 12)):
-            step = self.chance.choice(steps + ([self.change_keys] * 2 if self.keys else []))
+            step = self.chance.choice(steps)
             self.program.tell(f'# step {step.__name__}')
             step()
         self.checks.check_all(thorough=True)
+
+
+def memory(folder):
+    """A folder on tmpfs for those on a disk, where that keeps attributes; it is faster."""
+    path = os.path.join('/dev/shm', 'penstock-life-' + folder.strip('/').replace('/', '-'))
+    shutil.rmtree(path, ignore_errors=True)
+    try:
+        os.mkdir(path)
+        os.setxattr(path, 'user.n', b'')
+        os.removexattr(path, 'user.n')
+    except OSError:
+        return folder
+    return path
 
 
 def one(arguments, seed):
@@ -324,6 +386,7 @@ def one(arguments, seed):
         why = str(error) if isinstance(error, Wrong) else traceback.format_exc()
         return seed, why + '\n', '\n'.join(program.story[-60:]), folder
     shutil.rmtree(folder)
+    shutil.rmtree(memory(folder), ignore_errors=True)
     return seed, None, len(program.story), folder
 
 

@@ -39,22 +39,31 @@ class Program:
     def tell(self, text):
         self.story.append(text)
 
-    def run(self, *arguments, codes=(0,), kill_after=None):
+    def run(self, *arguments, codes=(0,), end=None):
+        """`end`: after so many seconds this signal ends it; killed, it has no exit code."""
         command = [self.path, *arguments]
         self.tell(' '.join(repr(a) if ' ' in a else a for a in map(os.fsdecode, arguments)))
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.environment)
         try:
-            out, err = child.communicate(timeout=kill_after if kill_after is not None else LIMIT)
+            out, err = child.communicate(timeout=end[0] if end else LIMIT)
         except subprocess.TimeoutExpired:
-            child.send_signal(signal.SIGKILL)
-            out, err = child.communicate()
-            if kill_after is None:
+            child.send_signal(end[1] if end else signal.SIGKILL)
+            out, err = self.ended(child)
+            if not end:
                 raise Wrong(f'hangs: {err.decode(errors="replace")}') from None
-            self.tell(f'  killed after {kill_after:.3f} s')
-            return Answer(None, out, err)
-        answer = Answer(child.returncode, out, err)
-        self.judge(answer, codes)
+            self.tell(f'  {end[1].name} after {end[0]:.3f} s')
+            codes = (*codes, 130)
+        answer = Answer(None if child.returncode == -signal.SIGKILL else child.returncode, out, err)
+        if answer.code is not None:
+            self.judge(answer, codes)
         return answer
+
+    def ended(self, child):
+        try:
+            return child.communicate(timeout=LIMIT)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            raise Wrong(f'a signal does not end it: {child.communicate()[1].decode(errors="replace")}') from None
 
     def judge(self, answer, codes):
         self.tell(f'  exit {answer.code}')
