@@ -214,6 +214,10 @@ class Life:
         raise Wrong(f'{uid} is nowhere')
 
     def killed(self):
+        tree = self.trees[self.chance.choice(sorted(self.trees))]
+        for _ in range(self.chance.choice([0, 1, 3])):  # so much that some of it is written before
+            with open(tree.new_name(), 'wb') as file:
+                file.write(tree.bytes(3000000))
         self.back_up(end=(self.chance.uniform(0, 1.2 * self.last_seconds), self.chance.choice([signal.SIGKILL] * 3 + [signal.SIGINT])))
 
     def race(self):

@@ -53,7 +53,8 @@ class Program:
                 raise Wrong(f'hangs: {err.decode(errors="replace")}') from None
             self.tell(f'  {end[1].name} after {end[0]:.3f} s')
             codes = (*codes, 130)
-        answer = Answer(None if child.returncode == -signal.SIGKILL else child.returncode, out, err)
+        is_killed = end and child.returncode == -end[1]  # SIGINT does so too before it is waited for
+        answer = Answer(None if is_killed else child.returncode, out, err)
         if answer.code is not None:
             self.judge(answer, codes)
         return answer
