@@ -90,24 +90,34 @@ static int run_session(struct fuse_answers *answers, const struct pst_fuse_optio
     return error;
 }
 
-static int check_directory(const char *directory, char *message)
+int pst_fuse_check(const char *directory, char *message)
 {
     struct stat status;
     if (stat(directory, &status) < 0)
-        return fail(message, -EINVAL, pst_error_text(-errno), directory);
-    return S_ISDIR(status.st_mode) ? 0 : fail(message, -EINVAL, "not a directory", directory);
+        return fail(message, -errno, pst_error_text(-errno), directory);
+    return S_ISDIR(status.st_mode) ? 0 : fail(message, -ENOTDIR, "not a directory", directory);
+}
+
+static void log_damages(const struct pst_look *look, const struct pst_fuse_options *options)
+{
+    uint64_t count = pst_look_damages(look);
+    if (count > 0)
+        pst_log(PST_LOG_WARNING, "backup %u is damaged, and %s may lack some of it: %llu damage%s",
+                options->number, options->directory, (unsigned long long)count,
+                count == 1 ? "" : "s");
 }
 
 int pst_fuse_run(struct pst_look *look, const struct pst_fuse_options *options, char *message)
 {
     struct fuse_answers answers = {.total_bytes = pst_look_bytes(look).total};
-    int error = check_directory(options->directory, message);
-    if (!error && (error = libfuse_load()) != 0)
-        fail(message, error, "libfuse cannot be loaded: install libfuse3-3", options->directory);
-    if (!error)
-        error = pst_view_open(look, &answers.view, message);
+    int error = libfuse_load();
+    if (error)
+        return fail(message, error, "libfuse cannot be loaded: install libfuse3-3",
+                    options->directory);
+    error = pst_view_open(look, options->keep_going, &answers.view, message);
     if (error)
         return error;
+    log_damages(look, options);
     libfuse.fuse_set_log_func(log_of_libfuse);
     if (pst_view_lacks_tables(answers.view))
         pst_log(PST_LOG_WARNING, "tables and their rows are not shown: penstock export reads them");

@@ -78,9 +78,12 @@ static void log_finding(void *context, const struct pst_finding *finding)
     pst_log(finding->warning ? PST_LOG_WARNING : PST_LOG_ERROR, "%s", text);
 }
 
-/* What was found since look->findings.found was set is damage that one can look past, or the
- * reading fails with it. */
-static int pass_over(struct pst_look *look, int error, char *message)
+void look_log_findings(struct pst_look *look)
+{
+    look->findings.found = log_finding;
+}
+
+int look_pass_over(struct pst_look *look, int error, char *message)
 {
     struct pst_findings *findings = &look->findings;
     findings->found = NULL;
@@ -97,10 +100,10 @@ static int map_parts(struct pst_look *look, char *message)
 {
     int error = pst_backup_parts_make(look->backup, &look->set, NULL);
     look->set.salvages = true;
-    look->findings.found = log_finding;
+    look_log_findings(look);
     if (!error)
         error = chunk_map_parts(look->crew, &look->set, &look->findings, &look->read_bytes, false);
-    return pass_over(look, error, message);
+    return look_pass_over(look, error, message);
 }
 
 int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
@@ -304,11 +307,12 @@ int look_read_chunks(struct look_pass *pass, enum pst_chunk_type type, enum chun
         .stop_at_damage = !passes_over,
         .context = pass,
     };
-    look->findings.found = passes_over ? log_finding : NULL;
+    if (passes_over)
+        look_log_findings(look);
     int error = chunk_reading_run(&reading);
     look->read_bytes += atomic_load(&reading.bytes_done) + atomic_load(&reading.index_bytes);
     if (passes_over)
-        return pass_over(look, error, message);
+        return look_pass_over(look, error, message);
     return error ? look_fail_reading(look, error, message) : 0;
 }
 

@@ -64,6 +64,11 @@ int look_fail(char *message, int error, const char *format, ...)
 /* Of a reading of the backup: with the first finding, where there is one. */
 int look_fail_reading(const struct pst_look *look, int error, char *message);
 
+/* Damage that is met is logged from now on, until look_pass_over: it can be looked past, and is
+ * counted in look->damages, or the reading fails with it. */
+void look_log_findings(struct pst_look *look);
+PST_MUST_USE int look_pass_over(struct pst_look *look, int error, char *message);
+
 /* An entry of a catalogue is not as it must be: adds that to findings, and returns the error. */
 int look_damaged(struct pst_findings *findings, const struct pst_part_map *part,
                  const struct pst_chunk_header *header, size_t offset, int error);

@@ -72,7 +72,7 @@ static int take_catalogue(void *context, uint32_t worker, const struct pst_part_
     if (!error)
         error = note_catalogue(view, part, header, &range);
     pthread_mutex_unlock(&view->mutex);
-    return error;
+    return view->keeps_going && error != -ENOMEM ? 0 : error;
 }
 
 /* Several parts may have the entry of one name. */
@@ -100,24 +100,30 @@ static int read_catalogues(struct pst_view *view, char *message)
         .extent = CHUNK_WHOLE,
         .take = take_catalogue,
         .findings = &look->findings,
-        .stop_at_damage = true,
+        .stop_at_damage = !view->keeps_going,
         .context = view,
     };
+    if (view->keeps_going)
+        look_log_findings(look);
     int error = chunk_reading_run(&reading);
     view->cache.read_bytes += atomic_load(&reading.bytes_done) + atomic_load(&reading.index_bytes);
-    if (error)
-        return look_fail_reading(look, error, message);
-    sort_links(view);
-    return 0;
+    if (view->keeps_going)
+        error = look_pass_over(look, error, message);
+    else if (error)
+        error = look_fail_reading(look, error, message);
+    if (!error)
+        sort_links(view);
+    return error;
 }
 
-int pst_view_open(struct pst_look *look, struct pst_view **opened, char *message)
+int pst_view_open(struct pst_look *look, bool keep_going, struct pst_view **opened, char *message)
 {
     *opened = NULL;
     struct pst_view *view = calloc(1, sizeof(*view));
     if (!view)
         return look_fail(message, -ENOMEM, "out of memory");
     view->look = look;
+    view->keeps_going = keep_going;
     view->nodes_room = 1024;
     view->nodes = calloc(view->nodes_room, sizeof(struct pst_view_node *));
     int error = view->nodes ? chunk_cache_open(&view->cache, look->set.chunk_bytes) : -ENOMEM;

@@ -33,8 +33,10 @@ struct pst_view_node {
 #define PST_VIEW_ROOT 1u /* ino of the top */
 
 /* look: borrowed for as long as the view, which is the only one to use it. Reads all catalogues.
+ * keep_going: damaged ones are logged, count in pst_look_damages, and what they name is not there.
  * Errors as of pst_look_open, with message (PST_MESSAGE_BYTES). */
-PST_MUST_USE int pst_view_open(struct pst_look *look, struct pst_view **view, char *message);
+PST_MUST_USE int pst_view_open(struct pst_look *look, bool keep_going, struct pst_view **view,
+                               char *message);
 void pst_view_close(struct pst_view *view);
 
 /* Whether the backup has tables, which the view has not. */

@@ -35,6 +35,7 @@ struct view_origin {
 
 struct pst_view {
     struct pst_look *look;
+    bool keeps_going; /* past damaged catalogues */
     struct chunk_cache cache;
     pthread_mutex_t mutex; /* while the catalogues are read: of all up to types */
     struct view_catalogue *catalogues;

@@ -143,16 +143,44 @@ damage() {
     flip "$part" 20000000
 }
 
-# Behind a damaged index chunks are found by their headers; that not all may be found is said.
+# A mount that may lack names is to be asked for. Behind a damaged index chunks are found by their headers.
 without_index() {
     local part
     back_up "$disk/index" --source "dir:$tree/small" --ldms 1 --key-file "$disk/key"
     part=$(find "$disk/index" -name '*.data')
     flip "$part" $(($(stat -c %s "$part") - 20)) # the trailer
-    mount_backup "$point" --from "$disk/index" --key-file "$disk/key"
+    expect_exit 1 "$penstock" mount --from "$disk/index" --key-file "$disk/key" "$point"
+    expect_message 'data: offset [0-9]*: damaged' 'backup 1 is damaged, and a mount may lack some of it; --keep-going mounts'
+    mount_backup "$point" --from "$disk/index" --key-file "$disk/key" --keep-going
+    expect_begin
     compare_trees "$tree/small" "$point"
     unmount_backup "$point" 3
     expect_message 'backup 1 is damaged, and what is shown may lack some of it: 1 damage'
+}
+
+# What is said before anything is looked at.
+expect_begin() {
+    grep -q "warning: backup 1 is damaged, and $point may lack some of it: 1 damage\$" "$memory/mount.log" ||
+        fail "no word of the damage: $(cat "$memory/mount.log")"
+}
+
+# One of several catalogues: what the others name is as it was.
+without_catalogue() {
+    local part name
+    back_up "$disk/lost" --source "dir:$tree/many" --ldms 1 --chunk 64K --compress none
+    part=$(find "$disk/lost" -name '*.data')
+    flip "$part" "$(grep -abo file-1500 "$part" | tail -n 1 | cut -d : -f 1)"
+    expect_exit 1 "$penstock" mount --from "$disk/lost" "$point"
+    expect_message 'data: offset [0-9]*: damaged.*; --keep-going mounts what is whole'
+    mount_backup "$point" --from "$disk/lost" --keep-going
+    expect_begin
+    ls "$point" >"$memory/names"
+    ! grep -qx file-1500 "$memory/names" || fail 'a name without a catalogue'
+    [ "$(wc -l <"$memory/names")" -gt 1500 ] || fail 'more is lost than one catalogue had'
+    while read -r name; do
+        cmp "$tree/many/$name" "$point/$name" || fail "$name differs"
+    done <"$memory/names"
+    unmount_backup "$point" 3
 }
 
 # That a file of the backup is not found says nothing of the names in it, which the kernel would keep for good.
@@ -240,6 +268,8 @@ ends() {
     fusermount3 -u "$point" || fail 'a dead mount cannot be cleared'
     expect_exit 2 "$penstock" mount --from "$disk/modes" "$disk/nowhere"
     expect_message 'nowhere: No such file'
+    expect_exit 2 "$penstock" mount --from "$disk/modes" "$tree/etc/hosts"
+    expect_message 'etc/hosts: not a directory'
     expect_exit 2 "$penstock" mount --from "$disk/modes"
     expect_exit 10 "$penstock" mount --from "$disk/modes" 77 "$point"
 }
@@ -249,6 +279,7 @@ however_stored
 reads_little
 damage
 without_index
+without_catalogue
 moved
 torn
 several
