@@ -256,7 +256,25 @@ static bool look_at_trailer(struct look *look)
     return true;
 }
 
-static int add_link(struct pst_part_map *part, const struct pst_index_link *link, uint32_t entries)
+static struct pst_part_link link_of(const struct pst_index_link *link,
+                                    const struct pst_index_entry *entries, uint32_t count)
+{
+    struct pst_part_link made = {.link = *link, .entries_count = count, .object_first = UINT64_MAX};
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pst_index_entry *entry = &entries[i];
+        if (entry->object_last == 0 ||
+            (entry->type != PST_CHUNK_DATA && entry->type != PST_CHUNK_REFERENCES))
+            continue;
+        if (entry->object_first < made.object_first)
+            made.object_first = entry->object_first;
+        if (entry->object_last > made.object_last)
+            made.object_last = entry->object_last;
+    }
+    return made;
+}
+
+static int add_link(struct pst_part_map *part, const struct pst_index_link *link,
+                    const struct pst_index_entry *entries, uint32_t count)
 {
     if ((part->links_count & (part->links_count - 1)) == 0) {
         size_t room = part->links_count ? 2 * (size_t)part->links_count : 1;
@@ -265,7 +283,7 @@ static int add_link(struct pst_part_map *part, const struct pst_index_link *link
             return -ENOMEM;
         part->links = links;
     }
-    part->links[part->links_count++] = (struct pst_part_link){*link, entries};
+    part->links[part->links_count++] = link_of(link, entries, count);
     return 0;
 }
 
@@ -410,7 +428,7 @@ static int look_at_indexes(struct look *look)
             warn_unchecked(look, BEFORE_DAMAGE);
             return 0;
         }
-        error = add_link(look->part, &link, view.entries_count);
+        error = add_link(look->part, &link, view.entries, view.entries_count);
         if (error)
             return error;
         *look->checked_bytes += link.file_bytes;
@@ -439,7 +457,7 @@ static int salvage(struct look *look, struct pst_reader *reader, void *buffer,
     part->links_count = 0;
     if (error || part->salvaged_count == 0)
         return error;
-    return add_link(part, &none, part->salvaged_count);
+    return add_link(part, &none, part->salvaged, part->salvaged_count);
 }
 
 static int look_behind_header(struct look *look)

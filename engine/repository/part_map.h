@@ -10,10 +10,13 @@
 #include "engine/repository/backup.h"
 #include "engine/repository/reader.h"
 
-/* Where an INDEX chunk lies, and how many chunks it names. */
+/* Where an INDEX chunk lies, how many chunks it names, and the lowest and highest id of the objects
+ * that those of data and references have something of. */
 struct pst_part_link {
     struct pst_index_link link;
     uint32_t entries_count;
+    uint64_t object_first;
+    uint64_t object_last; /* below object_first: of none */
 };
 
 /* One part: what the manifest says of it, and its chain of index chunks, last one first. */

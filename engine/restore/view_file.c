@@ -168,6 +168,8 @@ static int find_entries(struct finding_pieces *finding, const struct pst_part_ma
     struct pst_index_view index;
     *entries = NULL;
     *count = 0;
+    if (finding->object < link->object_first || finding->object > link->object_last)
+        return 0; /* without reading it, of the many that large backups have */
     int error = read_link(finding, part, link, &index);
     if (error)
         return error;

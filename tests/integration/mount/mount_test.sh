@@ -111,6 +111,31 @@ reads_little() {
     [ "${numbers[0]}" -lt $((6 << 20)) ] || fail "read ${numbers[*]} bytes"
 }
 
+read_bytes() { # of the last mount
+    sed -nE 's/.*read ([0-9]+) of [0-9]+ bytes of the parts/\1/p' "$memory/err"
+}
+
+# To open a file, only those indexes are read that name something of it; here there are 10.
+few_indexes() {
+    local before
+    mkdir "$tree/few"
+    yes | head -c 300M >"$tree/few/large" || true # yes ends by SIGPIPE
+    echo small >"$tree/few/small"
+    back_up "$disk/few" --source "dir:$tree/few" --ldms 1 --chunk 64K --compress lz4
+    mount_backup "$point" --from "$disk/few" --verbose
+    stat "$point/small" "$point/large" >/dev/null
+    unmount_backup "$point"
+    before=$(read_bytes)
+    mount_backup "$point" --from "$disk/few" --verbose
+    grep -qx small "$point/small" || fail 'other contents'
+    unmount_backup "$point"
+    [ $(($(read_bytes) - before)) -lt 300000 ] || fail "a small file takes $(($(read_bytes) - before)) bytes"
+    mount_backup "$point" --from "$disk/few"
+    cmp "$tree/few/large" "$point/large" || fail 'the large file differs'
+    unmount_backup "$point"
+    rm -r "$tree/few"
+}
+
 # expect_bad NAME FILE [OTHER-NAME]: it cannot be read, and the log says which it is; nothing else is wrong.
 expect_bad() {
     mount_backup "$point" --from "$disk/plain" 1
@@ -277,6 +302,7 @@ ends() {
 every_kind
 however_stored
 reads_little
+few_indexes
 damage
 without_index
 without_catalogue
