@@ -138,25 +138,35 @@ bool pst_ring_is_refused(const struct pst_ring *ring)
     return ring->files_error || ring->buffers_error;
 }
 
-static int describe_registered(char *text, size_t bytes, unsigned count, int error,
-                               const char *what, const char *advice)
+static int describe_registered(char *text, size_t bytes, unsigned registered, unsigned count,
+                               int error, const char *what, const char *advice)
 {
     if (error)
         return snprintf(text, bytes, ", %s not registered (%s%s)", what, strerror(-error),
                         error == -ENOMEM ? advice : "");
     if (count)
-        return snprintf(text, bytes, ", %u registered %s", count, what);
+        return snprintf(text, bytes, ", %u of %u %s registered", registered, count, what);
     return 0;
+}
+
+/* Those that a transfer has named. */
+static unsigned count_registered(const struct pst_ring *ring)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < ring->buffers_count; i++)
+        count += !ring->buffers[i].iov_base;
+    return count;
 }
 
 const char *pst_ring_describe(struct pst_ring *ring)
 {
     char files[128] = "";
     char buffers[160] = "";
-    (void)describe_registered(files, sizeof(files), ring->files_max, ring->files_error, "files",
-                              "");
-    (void)describe_registered(buffers, sizeof(buffers), ring->buffers_count, ring->buffers_error,
-                              "buffers", ": raise the memlock limit, ulimit -l");
+    (void)describe_registered(files, sizeof(files), ring->files_max - ring->slots_free,
+                              ring->files_max, ring->files_error, "files", "");
+    (void)describe_registered(buffers, sizeof(buffers), count_registered(ring), ring->buffers_count,
+                              ring->buffers_error, "buffers",
+                              ": raise the memlock limit, ulimit -l");
     (void)snprintf(ring->description, sizeof(ring->description), "io_uring: %s, %u entries%s%s%s%s",
                    setups[ring->setup].text, ring->entries,
                    ring->ring_fd_error ? "" : ", registered ring", files, buffers,
