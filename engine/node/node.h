@@ -108,7 +108,8 @@ struct pst_ldm_report {
     uint64_t cpu_ns;                   /* of its thread, since it started */
     uint64_t busy_ns;                  /* from the first fragment to the closed part */
     size_t arena_bytes;
-    size_t misplaced_pages; /* of its buffers and rings, not on the NUMA node asked for */
+    size_t misplaced_pages; /* of its buffers and rings, not on the NUMA node asked for; counted at
+                               the start and behind each part, when they have been used */
     bool arena_hugepages;
     int32_t numa_node;
     uint32_t cpu;

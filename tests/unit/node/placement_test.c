@@ -85,11 +85,33 @@ static void several_ldms(void)
     threads_run_where_the_plan_says(3);
 }
 
+/* On a node that this machine has not: all of its pages are elsewhere, those too that were first
+ * used later. */
+static void pages_elsewhere_are_counted(void)
+{
+    static const char *const specs[] = {"synthetic:rows=10"};
+    char to[SCRATCH_PATH_BYTES];
+    struct rig rig;
+    make_scratch(to, ".");
+    rig_open(&rig, to, 1, specs, 1);
+    bool has_one = rig.topology->node_count == 1;
+    rig.topology->node_count += has_one;
+    rig.plan->ldm[0].memory_node = has_one ? 1 : rig.plan->ldm[0].memory_node;
+    CU_ASSERT_EQUAL(rig_run(&rig), 0);
+    const struct pst_ldm_report *report = &rig.report->ldms[0];
+    if (has_one)
+        CU_ASSERT_TRUE(report->misplaced_pages * 4096 > report->arena_bytes);
+    rig.topology->node_count -= has_one;
+    rig_close(&rig);
+    remove_tree(to);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"one LDM", one_ldm},
         {"several LDMs", several_ldms},
+        {"pages elsewhere are counted", pages_elsewhere_are_counted},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"placement", NULL, NULL, NULL, NULL, tests}, CU_SUITE_INFO_NULL};
