@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "engine/api/reading.h"
+#include "engine/base/log.h"
 
 #define WORKERS_MAX 8u
 
@@ -27,11 +28,20 @@ static uint32_t choose_workers(uint32_t workers)
     return cpus < 1 ? 1 : cpus > (long)WORKERS_MAX ? WORKERS_MAX : (uint32_t)cpus;
 }
 
+/* What it lacks looks the same as what was never there. */
+static void warn_partial(const struct pst_backup *backup)
+{
+    char missing[PST_MESSAGE_BYTES];
+    if (*pst_backup_missing_text(backup, missing))
+        pst_log(PST_LOG_WARNING, "backup %u is partial: %s", backup->number, missing);
+}
+
 static int open_look(struct pst_inside *inside, char *message)
 {
     if (inside->reading.backup->is_shut)
         return reading_refuse_shut(&inside->reading, message);
     char why[PST_MESSAGE_BYTES];
+    warn_partial(inside->reading.backup);
     int error = pst_look_open(inside->reading.backup, &inside->crew, &inside->look, why);
     if (error)
         snprintf(message, PST_MESSAGE_BYTES, "backup %u: %.450s", inside->reading.backup->number,

@@ -258,6 +258,8 @@ partial() {
     expect_exit 0 "$penstock" show "${all[@]}" 5
     expect_output '^backup 5: partial: node 2 is missing'
     expect_exit 0 "$penstock" verify "${all[@]}" 5
+    expect_exit 0 "$penstock" ls "${all[@]}"
+    expect_message 'warning: backup 6 is partial: node 2 is missing'
     expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/partial"
     expect_message 'partial.*node 2 is missing'
     compare_trees "$disk/tree1" "$disk/partial/1/tree1"
