@@ -67,6 +67,13 @@ static uint64_t scale(uint64_t elapsed_ns, const struct pst_part_sums *done,
     return ns < (double)INT64_MAX ? (uint64_t)ns : INT64_MAX; /* what was read may say anything */
 }
 
+/* A backup that was done at once took the time of its start: a hundred times as much takes no
+ * hundred times as long. */
+static bool is_far_longer(uint64_t elapsed_ns, uint64_t ns)
+{
+    return elapsed_ns < NS_PER_S && ns / 100 > elapsed_ns;
+}
+
 static int estimate_duration(const char *to, const struct pst_session_estimate *estimate,
                              struct duration *duration, char *message)
 {
@@ -79,9 +86,9 @@ static int estimate_duration(const char *to, const struct pst_session_estimate *
         const struct pst_manifest_common *common = &list.backups[i - 1]->cluster.common;
         if (!tells_rate(list.backups[i - 1], estimate))
             continue;
-        duration->number = common->number;
-        duration->ns =
-            scale(common->finished_unix_ns - common->started_unix_ns, &common->sums, estimate);
+        uint64_t elapsed_ns = common->finished_unix_ns - common->started_unix_ns;
+        duration->ns = scale(elapsed_ns, &common->sums, estimate);
+        duration->number = is_far_longer(elapsed_ns, duration->ns) ? 0 : common->number;
     }
     pst_backup_list_release(&list);
     return 0;

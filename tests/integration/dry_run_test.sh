@@ -65,6 +65,12 @@ expect_json '.[-1].estimated_by == 2'
 expect_exit 0 "$penstock" backup --source "dir:$disk/empty" --to "$disk/only"
 expect_exit 0 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/only" --json
 expect_json '.[-1] | has("estimated_ns") | not'
+# Nor does one that was done at once how long a hundred times as much takes.
+expect_exit 0 "$penstock" backup --source "dir:$tree/sub/1" --to "$disk/only"
+expect_exit 0 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/only" --json
+expect_json '.[-1] | has("estimated_ns") | not'
+expect_exit 0 "$penstock" backup --dry-run --source "dir:$tree/sub/1" --to "$disk/only" --json
+expect_json '.[-1] | has("estimated_ns")'
 # Where the backup itself could not be written, the estimate is no success either.
 expect_exit 1 "$penstock" backup --dry-run --source "dir:$tree" --to "$disk/none/to"
 expect_message "$disk/none/to: cannot be made: No such file"
