@@ -216,6 +216,12 @@ static void note_result(struct job_reader *reader, const struct pst_verify_job *
         pst_verified_after(&backup->verified, windows_of(job), error, pst_unix_ns());
     outcome->windows = verified.windows;
     outcome->covered = verified.covered;
+    outcome->was_damaged = !error && verified.is_damaged;
+    if (outcome->was_damaged)
+        pst_log(PST_LOG_WARNING,
+                "backup %u was found damaged, and not every sample of it was found whole since: "
+                "verify without --sample finds out",
+                backup->number);
     int noted = job->keeps_result ? pst_verified_note(backup, &reader->reading.hold, &verified) : 0;
     if (noted)
         pst_log(PST_LOG_INFO, "backup %u: that it was verified could not be noted beside it: %s",

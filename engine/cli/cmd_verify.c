@@ -170,7 +170,8 @@ static enum cli_exit verify_one(struct cli_read *read, const struct pst_verify_j
         return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s", outcome.message);
     if (error)
         return cli_read_fail(read, error, outcome.number, outcome.message, error == -ENOKEY);
-    note_results(&outcome);
+    if (!outcome.was_damaged)
+        note_results(&outcome);
     if (printed)
         return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
                         pst_error_text(printed));

@@ -55,8 +55,13 @@ damage() {
     [ "$(tr -d 0 <<<"$codes")" = 1 ] || fail "found in: $codes"
     expect_noted .damaged
     flip "$part" $(($(stat -c %s "$part") / 2))
-    for run in 1 2 3; do expect_exit 0 "$penstock" verify --from "$backups" --sample 25%; done
-    expect_exit 0 "$penstock" verify --from "$backups" --sample 25%
+    # It is no sound backup before all of it was found whole.
+    for run in 1 2 3 4 5 6; do
+        expect_exit 0 "$penstock" verify --from "$backups" --sample 25% --metrics-file "$disk/verify.prom"
+        grep -q 'verified_number' "$disk/verify.prom" && break
+        expect_message 'backup 1 was found damaged, and not every sample of it was found whole since'
+        expect_noted .damaged
+    done
     expect_noted '.damaged | not'
 }
 

@@ -300,6 +300,9 @@ struct pst_verify_outcome {
     uint64_t passed_over;     /* newer backups, where id is NULL, that are not complete: logged */
     uint32_t windows;         /* with sample_percent: in so many calls all chunks have their turn */
     uint32_t covered;         /* of them, found whole one after the other up to this one */
+    bool was_damaged; /* this sample is whole, but damage was found by an earlier one, and not all
+                         of them were found whole since */
+    uint8_t reserved[7];
 };
 
 static inline void pst_verify_outcome_init(struct pst_verify_outcome *outcome)
