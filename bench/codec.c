@@ -12,6 +12,8 @@
 #include <zstd.h>
 
 #include "bench/bench.h"
+#include "bench/facts.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
@@ -156,9 +158,22 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void run_codec(struct codec *codec, const struct data *data, uint32_t rounds)
+static void print_json(const struct codec *codec, const struct data *data,
+                       double seconds[2][RESULT_ROUNDS_MAX], uint32_t rounds)
 {
-    double ratios[1000];
+    for (uint32_t way = 0; way < 2; way++) {
+        char key[64];
+        (void)snprintf(key, sizeof(key), "codec %s %s", codec->name,
+                       way == 0 ? "in steps" : "at once");
+        result_print_rounds(key, (uint64_t)data->chunks * CHUNK_BYTES, seconds[way], seconds[way],
+                            rounds);
+    }
+}
+
+static void run_codec(struct codec *codec, const struct data *data, uint32_t rounds, bool json)
+{
+    static double seconds[2][RESULT_ROUNDS_MAX]; /* of CPU time */
+    double ratios[RESULT_ROUNDS_MAX];
     struct took best[2] = {{0}, {0}};
     uint64_t longest_ns = 0;
     open_codec(codec);
@@ -173,9 +188,15 @@ static void run_codec(struct codec *codec, const struct data *data, uint32_t rou
         ratios[round] = (double)took[1].ns / (double)took[0].ns;
         longest_ns = took[0].longest_step_ns > longest_ns ? took[0].longest_step_ns : longest_ns;
         for (uint32_t way = 0; way < 2; way++) {
+            seconds[way][round] = (double)took[way].ns / 1e9;
             if (round == 0 || took[way].ns < best[way].ns)
                 best[way] = took[way];
         }
+    }
+    close_codec(codec);
+    if (json) {
+        print_json(codec, data, seconds, rounds);
+        return;
     }
     qsort(ratios, rounds, sizeof(ratios[0]), by_value);
     double raw_bytes = (double)data->chunks * CHUNK_BYTES;
@@ -183,7 +204,6 @@ static void run_codec(struct codec *codec, const struct data *data, uint32_t rou
            rate(data, best[0].ns), rate(data, best[1].ns), ratios[rounds / 2], ratios[rounds / 10],
            ratios[rounds - 1 - rounds / 10], raw_bytes / (double)best[0].stored_bytes,
            raw_bytes / (double)best[1].stored_bytes, (double)longest_ns / 1e6);
-    close_codec(codec);
 }
 
 /* false: errno says why, or the file has no whole chunk. */
@@ -202,12 +222,24 @@ static bool read_data(const char *path, struct data *data)
     return data->chunks > 0;
 }
 
+static void print_heading(const struct data *data, uint32_t rounds)
+{
+    printf(
+        "%u chunks of 1 MiB, %u rounds; MB/s of CPU time in the best round; ratio of rates, median "
+        "[10 %%, 90 %%] of rounds; in steps beside the library at once\n"
+        "%-7s  %9s  %9s  %19s  %8s  %8s  %10s\n",
+        data->chunks, rounds, "codec", "in steps", "at once", "ratio of rates", "shrinks",
+        "at once", "longest ms");
+}
+
 static const char usage_text[] =
     "usage: penstock-bench codec [OPTION]... FILE\n"
-    "  --rounds N    over the file's first 256 MiB for each codec, up to 1000 (default: 10)\n";
+    "  --rounds N    over the file's first 256 MiB for each codec, up to 512 (default: 10)\n"
+    "  --json        JSON lines on standard output\n";
 
 static const struct option long_options[] = {
     {"rounds", required_argument, NULL, 'r'},
+    {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -222,13 +254,18 @@ int bench_codec(int argc, char **argv)
                                     {.name = "aes-gcm", .is_cipher = true}};
     struct data data = {0};
     uint32_t rounds = 10;
+    bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'h') {
             (void)fputs(usage_text, stdout);
             return 0;
         }
-        rounds = option == 'r' ? bench_number(optarg, 1000) : 0;
+        if (option == 'j') {
+            json = true;
+            continue;
+        }
+        rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
         if (rounds == 0)
             break;
     }
@@ -241,14 +278,13 @@ int bench_codec(int argc, char **argv)
                       errno ? strerror(errno) : "is shorter than a chunk");
         return 1;
     }
-    printf(
-        "%u chunks of 1 MiB, %u rounds; MB/s of CPU time in the best round; ratio of rates, median "
-        "[10 %%, 90 %%] of rounds; in steps beside the library at once\n"
-        "%-7s  %9s  %9s  %19s  %8s  %8s  %10s\n",
-        data.chunks, rounds, "codec", "in steps", "at once", "ratio of rates", "shrinks", "at once",
-        "longest ms");
+    const char *const places[] = {argv[optind], NULL};
+    if (json)
+        facts_print(true, argv, places);
+    else
+        print_heading(&data, rounds);
     for (uint32_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-        run_codec(&codecs[i], &data, rounds);
+        run_codec(&codecs[i], &data, rounds, json);
     free(data.raw);
     free(data.stored);
     return 0;

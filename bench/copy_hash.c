@@ -14,6 +14,8 @@
 #include <xxhash.h>
 
 #include "bench/bench.h"
+#include "bench/facts.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "penstock/limits.h"
@@ -27,6 +29,7 @@ struct origin {
     int fd;
     uint32_t mib;
     bool hashes;
+    bool json;
 };
 
 static bool take(const struct origin *origin, size_t at, char *chunk)
@@ -37,7 +40,7 @@ static bool take(const struct origin *origin, size_t at, char *chunk)
     return true;
 }
 
-/* GB/s; negative: the file could not be read. */
+/* Seconds; negative: the file could not be read. */
 static double run_round(char *chunk, const struct origin *origin)
 {
     uint64_t sum = 0, began_ns = pst_monotonic_ns();
@@ -48,7 +51,15 @@ static double run_round(char *chunk, const struct origin *origin)
     }
     volatile uint64_t used = sum; /* else nothing would be hashed */
     (void)used;
-    return (double)origin->mib * (double)MIB / (double)(pst_monotonic_ns() - began_ns);
+    return (double)(pst_monotonic_ns() - began_ns) / 1e9;
+}
+
+static void print_json(const struct origin *origin, const double *seconds, uint32_t rounds)
+{
+    char key[64];
+    (void)snprintf(key, sizeof(key), "copy-hash %s%s", origin->data ? "memory" : "file",
+                   origin->hashes ? "" : " copy-only");
+    result_print_rounds(key, origin->mib * MIB, seconds, seconds, rounds);
 }
 
 static int measure(const struct origin *origin, uint32_t rounds)
@@ -60,16 +71,20 @@ static int measure(const struct origin *origin, uint32_t rounds)
     }
     memset(chunk, 0, HUGE_BYTES);
     bench_pin(0);
-    double rate = 0;
-    for (uint32_t i = 0; i < rounds && rate >= 0; i++) {
-        rate = run_round(chunk, origin);
-        if (rate >= 0)
-            printf("%.3f\n", rate);
+    static double seconds[RESULT_ROUNDS_MAX];
+    bool is_read = true;
+    for (uint32_t i = 0; i < rounds && is_read; i++) {
+        seconds[i] = run_round(chunk, origin);
+        is_read = seconds[i] >= 0;
+        if (is_read && !origin->json)
+            printf("%.3f\n", (double)origin->mib * (double)MIB / 1e9 / seconds[i]);
     }
     free(chunk);
-    if (rate < 0)
+    if (!is_read)
         (void)fprintf(stderr, "the file cannot be read, or has less than %u MiB\n", origin->mib);
-    return rate < 0;
+    else if (origin->json)
+        print_json(origin, seconds, rounds);
+    return !is_read;
 }
 
 static int measure_memory(struct origin *origin, uint32_t rounds)
@@ -103,12 +118,17 @@ static const char usage_text[] = "usage: penstock-bench copy-hash [OPTION]...\n"
                                  "  --mib N       of memory, up to 16384 (default: 1024)\n"
                                  "  --file PATH   read(2) from it, instead of memcpy\n"
                                  "  --copy-only   without a hash\n"
-                                 "  --rounds N    through all of it, up to 1000 (default: 10)\n";
+                                 "  --rounds N    through all of it, up to 512 (default: 10)\n"
+                                 "  --json        JSON lines on standard output\n";
 
 static const struct option long_options[] = {
-    {"mib", required_argument, NULL, 'm'},  {"rounds", required_argument, NULL, 'r'},
-    {"file", required_argument, NULL, 'f'}, {"copy-only", no_argument, NULL, 'c'},
-    {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
+    {"mib", required_argument, NULL, 'm'},
+    {"rounds", required_argument, NULL, 'r'},
+    {"file", required_argument, NULL, 'f'},
+    {"copy-only", no_argument, NULL, 'c'},
+    {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 int bench_copy_hash(int argc, char **argv)
@@ -127,13 +147,16 @@ int bench_copy_hash(int argc, char **argv)
             origin.mib = bench_number(optarg, 16384);
             break;
         case 'r':
-            rounds = bench_number(optarg, 1000);
+            rounds = bench_number(optarg, RESULT_ROUNDS_MAX);
             break;
         case 'f':
             path = optarg;
             break;
         case 'c':
             origin.hashes = false;
+            break;
+        case 'j':
+            origin.json = true;
             break;
         default:
             is_wrong = true;
@@ -143,5 +166,8 @@ int bench_copy_hash(int argc, char **argv)
         (void)fputs(usage_text, stderr);
         return 2;
     }
+    const char *const places[] = {path, NULL};
+    if (origin.json)
+        facts_print(true, argv, places);
     return path ? measure_file(&origin, path, rounds) : measure_memory(&origin, rounds);
 }

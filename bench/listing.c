@@ -9,6 +9,8 @@
 #include <time.h>
 
 #include "bench/bench.h"
+#include "bench/facts.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/source/fragment_check.h"
@@ -16,7 +18,6 @@
 #include "engine/source/source.h"
 
 #define LDMS_MAX 16u
-#define ROUNDS_MAX 1000u
 #define PAUSE_US_MAX 999999u
 
 /* Takes each fragment, checks it as a node does, and drops it. */
@@ -78,6 +79,13 @@ static uint64_t list(struct pst_source *source, struct drain *drain, struct samp
     return listing.objects;
 }
 
+static void print_json(uint32_t ldms, const struct samples *clock, const struct samples *cpu)
+{
+    char key[64];
+    (void)snprintf(key, sizeof(key), "listing, an object, ldms=%u", ldms);
+    samples_print_rounds(clock, cpu, key);
+}
+
 static void print(uint32_t ldms, struct samples *clock, struct samples *cpu)
 {
     samples_sort(clock);
@@ -87,7 +95,8 @@ static void print(uint32_t ldms, struct samples *clock, struct samples *cpu)
            samples_us(cpu, 100), samples_us(cpu, 900));
 }
 
-static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, uint32_t pause_us)
+static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, uint32_t pause_us,
+                bool json)
 {
     struct drain drain = {.sink = {.acquire = acquire, .emit = emit},
                           .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES),
@@ -108,11 +117,15 @@ static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, u
             objects = list(source, &drain, &clock[at], &cpu[at]);
         }
     }
-    printf("%llu objects, %u rounds in turns; us an object, median [10 %%, 90 %%]\n"
-           "LDMs                   clock   CPU time of the walk\n",
-           (unsigned long long)objects, rounds);
+    if (!json)
+        printf("%llu objects, %u rounds in turns; us an object, median [10 %%, 90 %%]\n"
+               "LDMs                   clock   CPU time of the walk\n",
+               (unsigned long long)objects, rounds);
     for (uint32_t i = 0; i < ldms_max; i++) {
-        print(i + 1, &clock[i], &cpu[i]);
+        if (json)
+            print_json(i + 1, &clock[i], &cpu[i]);
+        else
+            print(i + 1, &clock[i], &cpu[i]);
         samples_close(&clock[i]);
         samples_close(&cpu[i]);
     }
@@ -125,19 +138,19 @@ static const char usage_text[] =
     "  --rounds N    through all of DIR for each (default: 10)\n"
     "  --pause US    sleep so long for each fragment, up to 999999, as\n"
     "                where LDMs are slower: threads are as far ahead of\n"
-    "                the walk as they may be (default: none)\n";
+    "                the walk as they may be (default: none)\n"
+    "  --json        JSON lines on standard output\n";
 
 static const struct option long_options[] = {
-    {"ldms", required_argument, NULL, 'l'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"pause", required_argument, NULL, 'p'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
+    {"ldms", required_argument, NULL, 'l'},  {"rounds", required_argument, NULL, 'r'},
+    {"pause", required_argument, NULL, 'p'}, {"json", no_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
 };
 
 int bench_listing(int argc, char **argv)
 {
     uint32_t ldms_max = 4, rounds = 10, pause_us = 0;
+    bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'h') {
@@ -146,10 +159,12 @@ int bench_listing(int argc, char **argv)
         }
         if (option == 'l')
             ldms_max = bench_number(optarg, LDMS_MAX);
+        else if (option == 'j')
+            json = true;
         else if (option == 'p')
             pause_us = bench_number(optarg, PAUSE_US_MAX);
         else
-            rounds = option == 'r' ? bench_number(optarg, ROUNDS_MAX) : 0;
+            rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
         if (ldms_max == 0 || rounds == 0)
             break;
     }
@@ -165,7 +180,10 @@ int bench_listing(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", text);
         return 1;
     }
-    run(source, ldms_max, rounds, pause_us);
+    const char *const places[] = {argv[optind], NULL};
+    if (json)
+        facts_print(true, argv, places);
+    run(source, ldms_max, rounds, pause_us, json);
     pst_source_close(source);
     return 0;
 }

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/facts.h"
 #include "bench/program.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"
@@ -86,7 +88,8 @@ static void transfer(uint32_t from, uint32_t count)
     }
 }
 
-static void there_and_back(const char *name, uint32_t there, uint32_t back, uint32_t rounds)
+/* Microseconds a round. */
+static double run(uint32_t there, uint32_t back, uint32_t rounds)
 {
     double start_us = cpu_us();
     for (uint32_t i = 0; i < rounds; i++) {
@@ -94,35 +97,74 @@ static void there_and_back(const char *name, uint32_t there, uint32_t back, uint
         if (back > 0)
             transfer(1, back);
     }
-    double took_us = cpu_us() - start_us;
-    printf("%-34s  %9.2f  %9.2f\n", name, took_us / rounds, took_us / rounds / (there + back));
+    return (cpu_us() - start_us) / rounds;
 }
 
-static const char usage_text[] = "usage: penstock-bench quic-cpu [--rounds N]   (default: 20000)\n";
+/* A round of the result is the mean of a batch. */
+static void print_json(const char *name, uint32_t there, uint32_t back, uint32_t rounds)
+{
+    double seconds[SAMPLES_BATCHES];
+    char key[RESULT_KEY_BYTES];
+    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
+        seconds[i] = run(there, back, rounds / SAMPLES_BATCHES) / 1e6;
+    (void)snprintf(key, sizeof(key), "quic-cpu, a round: %s", name);
+    result_print_rounds(key, 0, seconds, seconds, SAMPLES_BATCHES);
+}
+
+static void there_and_back(const char *name, uint32_t there, uint32_t back, uint32_t rounds,
+                           bool json)
+{
+    if (json) {
+        print_json(name, there, back, rounds);
+        return;
+    }
+    double took_us = run(there, back, rounds);
+    printf("%-34s  %9.2f  %9.2f\n", name, took_us, took_us / (there + back));
+}
+
+static const char usage_text[] =
+    "usage: penstock-bench quic-cpu [OPTION]...\n"
+    "  --rounds N    of each exchange (default: 20000); 20 or more with --json\n"
+    "  --json        JSON lines on standard output\n";
 
 static const struct option long_options[] = {
     {"rounds", required_argument, NULL, 'r'},
+    {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 int bench_quic_cpu(int argc, char **argv)
 {
+    static const char *const places[] = {NULL};
     uint32_t rounds = 20000;
+    bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        rounds = option == 'r' ? bench_number(optarg, 100000000) : 0;
-        if (rounds == 0) {
-            (void)fputs(usage_text, option == 'h' ? stdout : stderr);
-            return option == 'h' ? 0 : 2;
+        if (option == 'h') {
+            (void)fputs(usage_text, stdout);
+            return 0;
         }
+        if (option == 'j')
+            json = true;
+        else
+            rounds = option == 'r' ? bench_number(optarg, 100000000) : 0;
+        if (rounds == 0)
+            break;
     }
+    if (rounds == 0 || optind != argc || (json && rounds < SAMPLES_BATCHES)) {
+        (void)fputs(usage_text, stderr);
+        return 2;
+    }
+    if (json)
+        facts_print(true, argv, places);
     nodes_open();
-    printf("CPU time of both ends, microseconds; %u rounds\n%-34s  %9s  %9s\n", rounds, "",
-           "a round", "a signal");
-    there_and_back("one there, one back", 1, 1, rounds);
-    there_and_back("32 there", BURST, 0, rounds);
-    there_and_back("a window of a manifest, a question", PST_BLOB_WINDOW + 1, 1, rounds);
+    if (!json)
+        printf("CPU time of both ends, microseconds; %u rounds\n%-34s  %9s  %9s\n", rounds, "",
+               "a round", "a signal");
+    there_and_back("one there, one back", 1, 1, rounds, json);
+    there_and_back("32 there", BURST, 0, rounds, json);
+    there_and_back("a window of a manifest, a question", PST_BLOB_WINDOW + 1, 1, rounds, json);
     pst_fabric_close(nodes[0].fabric);
     pst_fabric_close(nodes[1].fabric);
     return 0;

@@ -51,6 +51,20 @@ void result_end_json(void)
     (void)fflush(stdout);
 }
 
+void result_print_rounds(const char *key, uint64_t bytes, const double *seconds,
+                         const double *cpu_s, uint32_t count)
+{
+    static struct result result;
+    result = (struct result){.bytes = bytes};
+    (void)snprintf(result.key, sizeof(result.key), "%s", key);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct program_cost cost = {.seconds = seconds[i], .cpu_s = cpu_s[i]};
+        result_add(&result, &cost);
+    }
+    result_print_json(&result);
+    result_end_json();
+}
+
 void result_print_heading(void)
 {
     printf("%9s %9s %9s  %8s  %9s  %7s  %s\n", "seconds", "low", "high", "MB/s", "CPU s/GiB",

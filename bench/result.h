@@ -32,6 +32,10 @@ void result_add(struct result *result, const struct program_cost *cost);
 void result_print_json(const struct result *result);
 void result_end_json(void);
 
+/* The whole line, of rounds that took so long each; bytes as above. */
+void result_print_rounds(const char *key, uint64_t bytes, const double *seconds,
+                         const double *cpu_s, uint32_t count);
+
 /* A heading, and a line for people. */
 void result_print_heading(void);
 void result_print_text(const struct result *result);

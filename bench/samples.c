@@ -97,6 +97,16 @@ void samples_print_json(const struct samples *samples, const char *key)
     result_end_json();
 }
 
+void samples_print_rounds(const struct samples *clock, const struct samples *cpu, const char *key)
+{
+    static double seconds[RESULT_ROUNDS_MAX], cpu_s[RESULT_ROUNDS_MAX];
+    for (uint32_t i = 0; i < clock->count; i++) {
+        seconds[i] = (double)clock->ns[i] / 1e9;
+        cpu_s[i] = (double)cpu->ns[i] / 1e9;
+    }
+    result_print_rounds(key, 0, seconds, cpu_s, clock->count);
+}
+
 static int compare_ratios(const void *left, const void *right)
 {
     double a = *(const double *)left, b = *(const double *)right;

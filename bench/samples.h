@@ -29,6 +29,9 @@ void samples_print(struct samples *samples, int width, int decimals);
  * samples_sort(); not of fewer than SAMPLES_BATCHES samples. */
 void samples_print_json(const struct samples *samples, const char *key);
 
+/* The same where each sample is a round (result.h), of so much clock and CPU time. */
+void samples_print_rounds(const struct samples *clock, const struct samples *cpu, const char *key);
+
 /* The medians, in ns, of so many batches of equal size in the order in which they were added;
  * before samples_sort(). */
 #define SAMPLES_BATCHES 20u

@@ -21,12 +21,13 @@
 #include <liburing.h>
 
 #include "bench/bench.h"
+#include "bench/facts.h"
+#include "bench/result.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
 #define BATCH 64u
 #define FILE_BYTES_MAX 65536u
-#define ROUNDS_MAX 1000u
 
 struct file {
     char *path; /* below the root */
@@ -335,7 +336,24 @@ static void run_round(const struct way *way, struct samples *clock, struct sampl
     samples_add(clock, (ended_ns - began_ns) / data.count);
 }
 
-static void run(uint32_t rounds)
+static void print_json(const struct way *way, const struct samples *clock,
+                       const struct samples *cpu)
+{
+    char key[RESULT_KEY_BYTES];
+    (void)snprintf(key, sizeof(key), "small-files, a file: %s", way->name);
+    samples_print_rounds(clock, cpu, key);
+}
+
+static void print_text(const struct way *way, struct samples *clock, struct samples *cpu)
+{
+    samples_sort(clock);
+    samples_sort(cpu);
+    printf("%-26s %6.2f [%5.2f, %5.2f]   %6.2f [%5.2f, %5.2f]\n", way->name, samples_us(clock, 500),
+           samples_us(clock, 100), samples_us(clock, 900), samples_us(cpu, 500),
+           samples_us(cpu, 100), samples_us(cpu, 900));
+}
+
+static void run(uint32_t rounds, bool json)
 {
     struct samples clock[WAYS], cpu[WAYS];
     for (size_t i = 0; i < WAYS; i++) {
@@ -347,15 +365,15 @@ static void run(uint32_t rounds)
             run_round(&ways[(i + round) % WAYS], &clock[(i + round) % WAYS],
                       &cpu[(i + round) % WAYS]);
     }
-    printf("%zu files, %llu bytes, %u rounds in turns; us a file, median [10 %%, 90 %%]\n%-26s "
-           "%22s %22s\n",
-           data.count, (unsigned long long)data.bytes, rounds, "way", "clock", "CPU time");
+    if (!json)
+        printf("%zu files, %llu bytes, %u rounds in turns; us a file, median [10 %%, 90 %%]\n%-26s "
+               "%22s %22s\n",
+               data.count, (unsigned long long)data.bytes, rounds, "way", "clock", "CPU time");
     for (size_t i = 0; i < WAYS; i++) {
-        samples_sort(&clock[i]);
-        samples_sort(&cpu[i]);
-        printf("%-26s %6.2f [%5.2f, %5.2f]   %6.2f [%5.2f, %5.2f]\n", ways[i].name,
-               samples_us(&clock[i], 500), samples_us(&clock[i], 100), samples_us(&clock[i], 900),
-               samples_us(&cpu[i], 500), samples_us(&cpu[i], 100), samples_us(&cpu[i], 900));
+        if (json)
+            print_json(&ways[i], &clock[i], &cpu[i]);
+        else
+            print_text(&ways[i], &clock[i], &cpu[i]);
         samples_close(&clock[i]);
         samples_close(&cpu[i]);
     }
@@ -363,10 +381,12 @@ static void run(uint32_t rounds)
 
 static const char usage_text[] =
     "usage: penstock-bench small-files [OPTION]... DIR\n"
-    "  --rounds N    through all files of DIR of up to 64 KiB, in each way (default: 10)\n";
+    "  --rounds N    through all files of DIR of up to 64 KiB, in each way (default: 10)\n"
+    "  --json        JSON lines on standard output\n";
 
 static const struct option long_options[] = {
     {"rounds", required_argument, NULL, 'r'},
+    {"json", no_argument, NULL, 'j'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
@@ -374,13 +394,18 @@ static const struct option long_options[] = {
 int bench_small_files(int argc, char **argv)
 {
     uint32_t rounds = 10;
+    bool json = false;
     int option;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         if (option == 'h') {
             (void)fputs(usage_text, stdout);
             return 0;
         }
-        rounds = option == 'r' ? bench_number(optarg, ROUNDS_MAX) : 0;
+        if (option == 'j') {
+            json = true;
+            continue;
+        }
+        rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
         if (rounds == 0)
             break;
     }
@@ -396,7 +421,10 @@ int bench_small_files(int argc, char **argv)
     memset(data.buffers, 0, (size_t)BATCH * FILE_BYTES_MAX);
     if (nftw(data.root, note_file, 64, FTW_PHYS) != 0 || data.count == 0)
         fail(data.root, errno ? errno : ENOENT);
+    const char *const places[] = {data.root, NULL};
+    if (json)
+        facts_print(true, argv, places);
     bench_pin(0);
-    run(rounds);
+    run(rounds, json);
     return 0;
 }

@@ -26,6 +26,23 @@ expect() { # exit code, name of the outputs, command…
 mkdir "$work/source" "$work/to"
 for name in a b c; do head -c 300000 /dev/urandom >"$work/source/$name"; done
 
+echo '-- what prints JSON'
+prints_json() { # NAME RESULTS OPTION...
+    expect 0 json "$bench" "$1" "${@:3}" --json
+    jq -se "(.[0].message_type == \"environment\") and ([.[1:][] | .message_type == \"result\" and .median_s > 0 and (.seconds | length) >= 2] | length == $2 and all)" \
+        "$work/json.out" >/dev/null || fail "$1 prints other JSON"
+    [ "$(jq -r .key "$work/json.out" | sort -u | wc -l)" -ge "$2" ] || fail "$1: two results of one key"
+    expect 0 compare "$bench" compare "$work/json.out" "$work/json.out"
+}
+head -c 3M /dev/urandom >"$work/data"
+prints_json copy-hash 1 --mib 2 --rounds 3
+prints_json listing 2 --ldms 2 --rounds 3 "$work/source"
+prints_json codec 12 --rounds 2 "$work/data"
+prints_json quic-cpu 3 --rounds 40
+mkdir "$work/small"
+for name in a b c; do echo "$name" >"$work/small/$name"; done
+prints_json small-files 10 --rounds 3 "$work/small"
+
 echo '-- sweep'
 sweep=("$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms "1,2" --chunk "64K,1M" --depth 2 --direct off --compress "none,lz4")
 expect 0 sweep "${sweep[@]}" --repeat 6
