@@ -1,13 +1,16 @@
 /* Runs penstock and its peers, and clears up between two runs. Called on the main thread. */
 #include "bench/program.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -165,20 +168,76 @@ static struct {
     void (*end_users)(void);
 } scratch;
 
+/* Beside it: penstock locks the directory itself. */
+static void lock_path(const char *scratch_path, char path[PROGRAM_PATH_BYTES])
+{
+    (void)snprintf(path, PROGRAM_PATH_BYTES, "%s.lock", scratch_path);
+}
+
+/* Takes the lock of a scratch directory, which ends with the last process that has the descriptor:
+ * -1: there is none, or another has it. */
+static int lock_scratch(const char *scratch_path, int flags)
+{
+    char path[PROGRAM_PATH_BYTES];
+    lock_path(scratch_path, path);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | flags, 0600); /* no O_CLOEXEC: what runs there */
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        (void)close(fd);
+    return -1;
+}
+
+static bool is_scratch_removed(const char *scratch_path)
+{
+    char path[PROGRAM_PATH_BYTES];
+    lock_path(scratch_path, path);
+    return is_removed(scratch_path) && is_removed(path);
+}
+
+static bool is_left_behind(const char *path)
+{
+    struct stat status;
+    if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
+        return false;
+    int fd = lock_scratch(path, 0);
+    if (fd >= 0)
+        (void)close(fd);
+    return fd >= 0;
+}
+
 static void remove_scratch(void)
 {
     if (getpid() != scratch.owner)
         return;
     if (scratch.end_users)
         scratch.end_users();
-    if (!is_removed(scratch.path))
+    if (!is_scratch_removed(scratch.path))
         perror(scratch.path);
+}
+
+/* Removes what benches left in place that were killed. */
+static void remove_left_behind(const char *place)
+{
+    DIR *directory = opendir(place);
+    for (struct dirent *entry; directory && (entry = readdir(directory));) {
+        char path[PROGRAM_PATH_BYTES];
+        if (fnmatch("penstock-bench-??????", entry->d_name, 0) != 0)
+            continue;
+        (void)snprintf(path, sizeof(path), "%s/%s", place, entry->d_name);
+        if (is_left_behind(path) && !is_scratch_removed(path))
+            perror(path);
+    }
+    if (directory)
+        (void)closedir(directory);
 }
 
 const char *program_scratch(const char *place, void (*end_users)(void))
 {
+    remove_left_behind(place);
     (void)snprintf(scratch.path, sizeof(scratch.path), "%s/penstock-bench-XXXXXX", place);
     bench_must(mkdtemp(scratch.path), scratch.path);
+    (void)lock_scratch(scratch.path, O_CREAT | O_EXCL); /* without it, it is never taken for left */
     scratch.owner = getpid();
     scratch.end_users = end_users;
     bench_must(atexit(remove_scratch) == 0, "atexit");

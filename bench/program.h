@@ -43,9 +43,9 @@ void program_catch_interrupts(void);
 bool program_is_interrupted(void);
 void program_end_if_interrupted(void); /* by exit(1), with a message */
 
-/* Makes a directory of its own in place, which is removed when this process exits, however it does
- * but by a signal that nobody catches, after end_users() (may be NULL) has ended the processes that
- * write there. Once a process. */
+/* Makes a directory of its own in place, which is removed when this process exits, after
+ * end_users() (may be NULL) has ended the processes that write there; after a signal that nobody
+ * catches, by the next bench in that place, once no process writes there. Once a process. */
 const char *program_scratch(const char *place, void (*end_users)(void));
 
 /* Starts it, in a process group of its own, with its standard output going to fd; returns the

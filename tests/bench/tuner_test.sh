@@ -90,6 +90,19 @@ interrupt TERM empty-backup --dir "$work/to" --rounds 1000000
 TMPDIR=$work/to interrupt TERM forward --rounds 1000000
 "$bench" sweep --to "$work/to" --repeat 512 --source "dir:$work/source" --ldms 1 --json 2>"$work/interrupted.err" | true || :
 [ -z "$(ls "$work/to")" ] || fail 'sweep: its reader has gone, and it left something behind'
+# Killed, it can remove nothing: the next one does, but nothing of one that still runs.
+"$bench" sweep --to "$work/to" --repeat 512 --source "dir:$work/source" --ldms 1 >/dev/null 2>&1 &
+while [ -z "$(ls "$work/to")" ]; do sleep 0.1; done
+kill -KILL $!
+wait $! 2>/dev/null || true
+flock "$work"/to/penstock-bench-*.lock true # what it had started has ended
+mkdir "$work/to/penstock-bench-living" "$work/to/penstock-bench-other1"
+exec 8>"$work/to/penstock-bench-living.lock"
+flock 8
+expect 0 sweep-next "$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms 1 --chunk 1M --depth 2 --repeat 1
+[ "$(ls "$work/to")" = $'penstock-bench-living\npenstock-bench-living.lock\npenstock-bench-other1' ] || fail "left: $(ls "$work/to")"
+exec 8<&-
+rm -r "$work/to"/penstock-bench-*
 for place in full closed; do
     status=0
     if [ $place = full ]; then "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 >/dev/full 2>"$work/full.err" || status=$?
