@@ -339,7 +339,8 @@ static bool is_held(const struct pst_archive *archive, uint32_t number, const ui
     int error = repository_list(repository, repository->root, &names);
     for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !holder;
          name = repository_names_next(&names, name)) {
-        if (layout_parse_backup(name, &other) && other > number && has_origin(archive, other, number, uid))
+        if (layout_parse_backup(name, &other) && other > number &&
+            has_origin(archive, other, number, uid))
             holder = other;
     }
     repository_names_free(&names);
@@ -379,8 +380,7 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (has_draft < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
-    if (*verdict == PST_DEBRIS_REMOVE &&
-        is_held(archive, number, node->error ? NULL : node->uid))
+    if (*verdict == PST_DEBRIS_REMOVE && is_held(archive, number, node->error ? NULL : node->uid))
         *verdict = PST_DEBRIS_KEEP;
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }
