@@ -57,24 +57,9 @@ struct cli_keys {
     struct pst_keys keys;
 };
 
-/* seals: the command has --recipient. NULL where no key is given. */
-static inline const struct pst_keys *cli_keys_read(const struct cli_arguments *arguments,
-                                                   bool seals, struct cli_keys *given)
-{
-    struct pst_keys *keys = &given->keys;
-    pst_keys_init(keys);
-    keys->files = given->files;
-    keys->files_count = cli_argument_texts(arguments, "key-file", given->files);
-    keys->recipients = given->recipients;
-    if (seals)
-        keys->recipients_count = cli_argument_texts(arguments, "recipient", given->recipients);
-    keys->passphrase_file = cli_argument_text(arguments, "passphrase-file");
-    keys->passphrase_command = cli_argument_text(arguments, "passphrase-command");
-    if (cli_argument_switch(arguments, "passphrase-prompt"))
-        keys->passphrase_asks = seals ? 2 : 1;
-    bool has_any = keys->files_count + keys->recipients_count + keys->passphrase_asks > 0 ||
-                   keys->passphrase_file || keys->passphrase_command;
-    return has_any ? keys : NULL;
-}
+/* seals: the command has --recipient. NULL where no key is given; else the process leaves no core
+ * file from now on, unless somebody raises that limit again: see docs/security.md. */
+const struct pst_keys *cli_keys_read(const struct cli_arguments *arguments, bool seals,
+                                     struct cli_keys *given);
 
 #endif

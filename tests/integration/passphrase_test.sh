@@ -46,6 +46,10 @@ mkdir "$disk/tree"
 echo Wolframite >"$disk/tree/file"
 makes=(backup --source "dir:$disk/tree" --to "$disk/phrase") reads=(--from "$disk/phrase")
 expect_exit 0 "$penstock" "${makes[@]}" --passphrase-file "$disk/passphrase"
+# who has keys leaves no core file
+ulimit -S -c "$(ulimit -H -c)"
+expect_exit 0 "$penstock" verify "${reads[@]}" --passphrase-command "cp /proc/\$PPID/limits $memory; cat $disk/passphrase"
+grep -q '^Max core file size  *0 ' "$memory/limits" || fail "a core file would have keys: $(grep core "$memory/limits")"
 seconds=$((1000000 + $$ * 10))
 ends_with 130 TERM $((seconds + 1)) "$penstock" "${makes[@]}"
 expect_message 'interrupted'
