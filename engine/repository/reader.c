@@ -39,7 +39,8 @@ static void prepare(struct pst_reader *reader)
 void pst_reader_wait(struct pst_reader *reader, const char *name)
 {
     pst_activity_begin("read", name);
-    pst_ring_wait(reader->ring, -1);
+    while (pst_ring_wait(reader->ring, -1) == 0)
+        continue; /* it was interrupted, and still waits for the same */
     pst_activity_end();
 }
 

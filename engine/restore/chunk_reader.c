@@ -470,7 +470,8 @@ static void wait_for_one(struct worker *worker)
         return;
     }
     reading->watch(reading->context, oldest);
-    pst_ring_wait(worker->reader.ring, -1);
+    while (pst_ring_wait(worker->reader.ring, -1) == 0)
+        continue; /* it was interrupted */
     pst_activity_end();
 }
 

@@ -110,14 +110,21 @@ cluster() { # CALL WORDS
     rm -r "$disk/backups-1" "$disk/backups-2"
 }
 
-# starts_hanging WORDS ARGUMENT…: penstock in $child, until the log has the words.
+# Stopped and continued several times a second, it waits for the same still.
+pulse() { # PID
+    while kill -STOP "$1" && sleep 0.05 && kill -CONT "$1"; do sleep 0.3; done 2>/dev/null
+}
+
+# [pulses=1] starts_hanging WORDS ARGUMENT…: penstock in $child, until the log has the words.
 starts_hanging() {
     local words=$1
     shift
     env --default-signal=INT -- "$penstock" "$@" >"$memory/out" 2>"$memory/err" &
     child=$!
     wait_until grep -q hangs "$memory/fs"
+    [ -z "${pulses:-}" ] || { pulse "$child" & local pulse=$!; }
     wait_until grep -Eq "has waited .* to $words" "$memory/err"
+    [ -z "${pulses:-}" ] || { kill "$pulse"; kill -CONT "$child"; }
 }
 
 # A part that hangs where its data begins: both read it with the threads of a crew, and then go on.
@@ -137,7 +144,7 @@ reads_a_hanging_part() {
     done
     cmp "$disk/files/one" "$disk/restored/one"
     mount_at "$disk/to/$part" read "$disk/to/$part"
-    starts_hanging "read $part" verify --from "$disk/to"
+    pulses=1 starts_hanging "read $part" verify --from "$disk/to"
     kill -INT "$child"
     sleep 0.5 # a signal within 0.3 s belongs to the first
     kill -INT "$child"
