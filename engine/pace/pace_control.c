@@ -11,6 +11,7 @@
 #define LAG_LEAST 50u       /* likewise, from which on it is behind */
 #define LOOK_SOON_STEPS 3u  /* of being held, to the next look at what could be read */
 #define LOOK_LATE_STEPS 48u
+#define SEEN_NS (NS_PER_S / 100) /* in less nothing is measured */
 
 #define BASELINE_STEPS 300u /* the lowest latency is that of the last 30 to 60 s */
 #define SLACK_NS 500000u    /* what a latency may be above it, whatever it is */
@@ -165,14 +166,19 @@ bool pace_control_is_held(const struct pace_control *control)
 }
 
 /* The peak is what is read where nothing holds it back, and never less than what is read at all.
- * What is let through first is not read yet: it fills the requests in flight. */
+ * What is let through first is not read yet: it fills the requests in flight. Time in which nothing
+ * came counts with what is read next, for much may come at once; and a moment is no measure. */
 static void measure(struct pace_control *control, const struct pace_window *window)
 {
-    uint64_t rate = window->elapsed_ns > 0 ? window->bytes * NS_PER_S / window->elapsed_ns : 0;
-    control->measured = control->measured == 0 ? rate : (3 * control->measured + rate) / 4;
-    if (rate == 0)
-        return;
     bool is_open = !pace_control_is_held(control);
+    control->was_open &= is_open;
+    control->seen_ns += window->elapsed_ns;
+    control->seen_bytes += window->bytes;
+    if (control->seen_bytes == 0 || control->seen_ns < SEEN_NS)
+        return;
+    uint64_t rate = control->seen_bytes * NS_PER_S / control->seen_ns;
+    control->measured = control->measured == 0 ? rate : (3 * control->measured + rate) / 4;
+    control->seen_ns = control->seen_bytes = 0;
     bool fills = control->looks && is_open && !control->was_open;
     control->was_open = is_open;
     if (fills)
@@ -253,7 +259,7 @@ static enum pst_pace_reason pressure_of(struct pace_control *control,
     uint64_t time_ns = window->elapsed_ns * window->threads;
     if (slow && (has_neighbour || !window->has_pressure))
         return PST_PACE_LATENCY;
-    if (has_neighbour && control->depth > DEPTH_BESIDE)
+    if (has_neighbour && !control->is_gentle)
         return PST_PACE_IO; /* costs hardly any of the rate */
     if (has_neighbour && per_mille(window->wait_ns, time_ns) > SATURATED)
         return PST_PACE_IO;

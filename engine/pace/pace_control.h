@@ -52,6 +52,7 @@ struct pace_control {
     /* From here on its own. */
     uint64_t measured;                    /* bytes a second, of late */
     uint64_t peak;                        /* likewise, where nothing holds it back */
+    uint64_t seen_ns, seen_bytes;         /* since these were measured */
     uint64_t lag;                         /* bytes that are missing to the floor */
     bool was_open;                        /* nothing held it back in the last window */
     bool looks;                           /* what could be read is not known yet */

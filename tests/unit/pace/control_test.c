@@ -22,6 +22,8 @@ static struct world {
     uint32_t gentle;        /* per mille of the disk that small requests at a small depth get */
     uint64_t latency_ns;    /* of our reads and writes */
     uint64_t ns, bytes;     /* so far: that have gone by, and that we read */
+    uint64_t open_ns;       /* of these */
+    uint64_t gust, pending; /* bytes that are read at once; those that are not yet */
     bool is_stuck, is_cached;
     bool has_pressure;
     uint32_t quiet; /* windows so far */
@@ -72,7 +74,10 @@ static void step(void)
         uint64_t rate = rate_now();
         if (control.opens)
             window.elapsed_ns = OPEN_MS * MS;
-        window.bytes = rate / 1000 * (window.elapsed_ns / MS);
+        world.open_ns += control.opens ? window.elapsed_ns : 0;
+        world.pending += rate / 1000 * (window.elapsed_ns / MS);
+        window.bytes = world.pending >= world.gust ? world.pending : 0;
+        world.pending -= window.bytes;
         window.wait_ns = world.is_stuck ? window.elapsed_ns : window.elapsed_ns * rate / DISK;
         if (world.is_cached)
             window.wait_ns = 0;
@@ -354,6 +359,40 @@ static void what_could_be_read_is_looked_at_again(void)
     CU_ASSERT_TRUE(rate > 5 * DISK && rate < 8 * DISK);
 }
 
+/* Large chunks, or a disk that serves others meanwhile: what could be read is no more for that, or
+ * it were never held back again. */
+static void who_reads_in_gusts_is_held_back(void)
+{
+    begin_above(0, 300, 0);
+    world.harm_per_disk = 100000;
+    world.gust = DISK / 1000 * 3 * OPEN_MS;
+    steps(1000);
+    CU_ASSERT_TRUE(control.peak >= DISK - DISK / 10 && control.peak <= DISK + DISK / 10);
+    CU_ASSERT_TRUE(world.bytes >= DISK / 1000 * (world.ns / MS) / 2);
+    CU_ASSERT_TRUE(world.open_ns < world.ns / 2);
+}
+
+/* As where another calls for silence right after a step. */
+static void a_moment_shows_nothing(void)
+{
+    begin_above(0, 300, 0);
+    steps(100);
+    const struct pace_window window = {.elapsed_ns = MS / 10, .bytes = MIB, .threads = 1};
+    uint64_t peak = control.peak;
+    pace_control_step(&control, &window);
+    CU_ASSERT_TRUE(control.peak <= peak);
+}
+
+/* Its requests are large, however few they are. */
+static void a_small_depth_alone_is_not_gentle(void)
+{
+    world = (struct world){.io = 300, .gentle = 1000, .latency_ns = 2 * MS, .has_pressure = true};
+    pace_control_init(&control, BESIDE, FLOOR, 0, 0);
+    steps(100);
+    CU_ASSERT_TRUE(control.is_gentle);
+    CU_ASSERT_EQUAL(control.depth, BESIDE);
+}
+
 static void a_stuck_disk_is_outlived(void)
 {
     begin(0, 0);
@@ -427,6 +466,9 @@ int main(void)
         {"who gets little catches up", who_gets_little_catches_up},
         {"what could be read is looked at first", what_could_be_read_is_looked_at_first},
         {"what could be read is looked at again", what_could_be_read_is_looked_at_again},
+        {"who reads in gusts is held back", who_reads_in_gusts_is_held_back},
+        {"a moment shows nothing", a_moment_shows_nothing},
+        {"a small depth alone is not gentle", a_small_depth_alone_is_not_gentle},
         {"a stuck disk is outlived", a_stuck_disk_is_outlived},
         {"who takes the CPU of others gives way", who_takes_the_cpu_of_others_gives_way},
         {"who does no harm goes on", who_does_no_harm_goes_on},
