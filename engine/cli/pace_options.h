@@ -18,7 +18,7 @@
         .name = "min-rate", .kind = CLI_OPTION_SIZE, .argument = "RATE", .min = UINT64_C(1) << 20, \
         .max = UINT64_C(1) << 40,                                                                  \
         .help = "bytes a second below which --pace auto never goes; by default half of what it "   \
-                "reads without a limit"                                                            \
+                "could read, and 16M at the least"                                                 \
     }
 
 #endif

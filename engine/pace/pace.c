@@ -398,7 +398,9 @@ static void decide(struct pst_pace *pace, uint64_t now_ns)
         pace_control_init(&pace->control, pace->depth_max, get(&pace->min_rate), now.io_per_mille,
                           now.cpu_per_mille);
     } else {
-        atomic_fetch_add_explicit(&pace->held_ns[pace->control.reason], window.elapsed_ns, RELAXED);
+        bool was_held = pace_control_is_held(&pace->control);
+        enum pst_pace_reason reason = was_held ? pace->control.reason : PST_PACE_FREE;
+        atomic_fetch_add_explicit(&pace->held_ns[reason], window.elapsed_ns, RELAXED);
         pace_control_step(&pace->control, &window);
     }
     bool is_held = pace_control_is_held(&pace->control);

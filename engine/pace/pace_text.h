@@ -17,8 +17,8 @@ enum pst_pace_mode {
 struct pst_pace_setting {
     enum pst_pace_mode mode;
     uint64_t bytes_per_s; /* RATE: PST_PACE_MIN … PST_PACE_MOST */
-    uint64_t min_rate;    /* AUTO: likewise, or 0: half of what it reads without a limit. Never less
-                             than that */
+    uint64_t min_rate;    /* AUTO: likewise, or 0: half of what it could read, and 16 MiB at the
+                             least. Never less than that */
 };
 
 #define PST_PACE_MIN (UINT64_C(1) << 20)
