@@ -95,16 +95,24 @@ static int add_flags(int fd, uint32_t flags)
 }
 
 /* One that is refused is not to be in the way of others; and some are passed over without a word.
- */
+ * ext4 sets no other of a file that is immutable, so this one comes last. */
+static void add_one_by_one(int fd, uint32_t flags)
+{
+    for (uint32_t bit = 1; bit; bit <<= 1) {
+        if (flags & bit & ~(uint32_t)FS_IMMUTABLE_FL)
+            (void)!add_flags(fd, bit);
+    }
+    if (flags & FS_IMMUTABLE_FL)
+        (void)!add_flags(fd, FS_IMMUTABLE_FL);
+}
+
 int pst_inode_add_flags(int fd, uint32_t flags, uint32_t *missed)
 {
     unsigned now = 0;
     *missed = flags;
     int error = add_flags(fd, flags);
-    for (uint32_t bit = 1; error && bit; bit <<= 1) {
-        if ((flags & bit) && flags != bit)
-            (void)!add_flags(fd, bit);
-    }
+    if (error && (flags & (flags - 1)))
+        add_one_by_one(fd, flags);
     if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
         return error ? error : error_of_ioctl();
     *missed = flags & ~now;

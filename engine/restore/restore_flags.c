@@ -3,8 +3,11 @@
  * by restore.c on its thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "engine/base/activity.h"
@@ -41,13 +44,26 @@ static int open_restored(const struct restore_run *run, const struct restore_fla
     return error ? error : fd;
 }
 
+/* Which flags forbid what its file system never does. Btrfs gives a file the one by itself, and
+ * systemd the other to the files of its journal. */
+static uint32_t needless_flags(int fd)
+{
+    struct statfs system;
+    uint32_t type = fstatfs(fd, &system) < 0 ? 0 : (uint32_t)system.f_type;
+    bool writes_in_place =
+        type == EXT4_SUPER_MAGIC || type == XFS_SUPER_MAGIC || type == TMPFS_MAGIC;
+    return writes_in_place ? FS_NOCOMP_FL | FS_NOCOW_FL : 0;
+}
+
 static void add_flags(struct restore_run *run, int fd, const struct object_record *record,
                       uint32_t flags)
 {
     char letters[PST_OBJECT_FLAGS_TEXT_BYTES], what[64];
     uint32_t missed;
     int error = pst_inode_add_flags(fd, pst_object_flags_to_inode(flags), &missed);
-    if (!error && !missed)
+    if (missed)
+        missed &= ~needless_flags(fd);
+    if (!missed)
         return;
     snprintf(what, sizeof(what), "could not set the flags %s of",
              pst_object_flags_text(pst_object_flags_from_inode(missed), letters));
