@@ -119,13 +119,23 @@ static int print_summary(const struct pst_restore_report *report, const char *ta
     return cli_print_flush(stdout);
 }
 
+/* What a file system does not know it refuses of each file, which would hide all else in a log. */
+#define REFUSED_NAMED_MAX 100u
+
+static bool is_one_too_many(struct cli_read *read, const struct pst_restore_trouble *trouble)
+{
+    return trouble->is_whole && trouble->error == -EOPNOTSUPP &&
+           ++read->refused > REFUSED_NAMED_MAX;
+}
+
 static void on_trouble(void *context, const struct pst_restore_trouble *trouble)
 {
-    const struct cli_read *read = context;
-    if (trouble->path)
+    struct cli_read *read = context;
+    bool is_named = !is_one_too_many(read, trouble);
+    if (is_named && trouble->path)
         pst_log(PST_LOG_ERROR, "%s %s/%s: %s", trouble->what, trouble->source, trouble->path,
                 pst_error_text(trouble->error));
-    else
+    else if (is_named)
         pst_log(PST_LOG_ERROR, "node %u: %s", trouble->node, trouble->what);
     if (!cli_argument_json(read->arguments))
         return;
@@ -138,12 +148,16 @@ static void on_trouble(void *context, const struct pst_restore_trouble *trouble)
     (void)!cli_json_record(stdout, "trouble", record);
 }
 
-/* What of the work is not done; each was named. */
+/* What of the work is not done; each was named, or what there is too much of is counted. */
 static enum cli_exit report_missing(const struct cli_read *read,
                                     const struct pst_restore_outcome *outcome)
 {
     char count[CLI_VALUE_COUNT_BYTES];
     char failed[96] = "", unset[96] = "", unreadable[256] = "";
+    if (read->refused > REFUSED_NAMED_MAX)
+        pst_log(PST_LOG_ERROR,
+                "the target does not take %s; %u are named above, and --json names all",
+                cli_value_count_text(read->refused, "attribute", count), REFUSED_NAMED_MAX);
     if (outcome->failed)
         snprintf(failed, sizeof(failed), "; %s could not be restored, or not whole",
                  cli_value_count_text(outcome->failed, "object", count));

@@ -39,6 +39,7 @@ enum cli_exit cli_read_begin(const struct cli_arguments *arguments, const char *
     if (code != CLI_EXIT_DONE)
         return code;
     read->arguments = arguments;
+    read->refused = 0;
     read->directories_count = cli_argument_texts(arguments, "from", read->directories);
     read->id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
     run->ldms = (uint32_t)cli_argument_number(arguments, "ldms");

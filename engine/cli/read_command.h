@@ -18,6 +18,7 @@ struct cli_read {
     const char *id; /* the first positional; NULL: none */
     struct cli_keys keys;
     struct cli_progress *progress;
+    uint64_t refused; /* attributes that the target of a restore takes of no file */
 };
 
 /* Signals that end the process make pst_interrupt_fd() readable from now on. CLI_EXIT_DONE, or the

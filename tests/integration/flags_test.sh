@@ -124,6 +124,16 @@ lsattr -Rp "$there" 2>/dev/null | grep -q ' 42 ' && fail '--no-owner: an id'
 expect_exit 3 "$penstock" restore --from "$to" --target "$memory/there"
 expect_message 'could not set the project id of t/inherits/b' 'could not set the flags P of t/inherits:'
 discard "$memory/there"
+# Of many a hundred are named.
+mkdir "$volume/many" && chattr -p 42 "$volume/many" && chattr +P "$volume/many"
+(cd "$volume/many" && touch {1..120})
+expect_exit 0 "$penstock" backup --source "t=dir:$volume/many" --to "$memory/many" --quiet
+expect_exit 3 "$penstock" restore --from "$memory/many" --target "$memory/there" --json
+[ "$(grep -c 'could not set the' "$memory/err")" = 100 ] || fail 'not a hundred are named'
+expect_message 'the target does not take 122 attributes; 100 are named above'
+[ "$(jq -s 'map(select(.message_type == "trouble")) | length' "$memory/out")" = 122 ] || fail 'not all are records'
+discard "$memory/there"
+rm -r "$memory/many"
 unmount
 
 # ---- Btrfs: no copy on write must be set before there are contents
