@@ -573,7 +573,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->counter = 0;
     job->tree.depth = 0;
     job->is_counted = false;
-    job->system.is_known = false;
+    job->system = (struct identity_system){0};
     job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();
     job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
