@@ -433,7 +433,8 @@ static void what_nobody_completed_is_not_verified(void)
         backups[1].verified = (struct pst_verified){0};
         is_due(0, PST_VERIFY_UNDECIDED);
         backups[1].verified = (struct pst_verified){.is_known = true, .windows = 1, .covered = 1};
-        is_due(0, PST_VERIFY_NOT_DUE); /* whatever its sources are */
+        /* what was cut off matters no more, whatever its sources are; one in doubt may be whole */
+        is_due(0, states[i] == PST_BACKUP_IN_DOUBT ? PST_VERIFY_UNDECIDED : PST_VERIFY_NOT_DUE);
     }
 }
 
