@@ -153,6 +153,17 @@ comes_back Btrfs
 backup_exit=0
 grep -q 'C[-]* ./alone$' "$memory/after" || fail "no flag C: $(cat "$memory/after")"
 cmp "$tree/alone" "$volume/restored/alone"
+# One that cannot be opened now, for somebody has a lease of it, and is read later
+python3 -c 'import fcntl, os, signal, sys
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+fd = os.open(sys.argv[1], os.O_RDWR)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.sigtimedwait({signal.SIGIO}, 60)' "$tree/alone" >"$memory/held" &
+until [ -s "$memory/held" ]; do sleep 0.05; done
+expect_exit 3 "$penstock" backup --source "t=dir:$tree" --to "$memory/leased" --quiet
+expect_message 'cannot keep its attribute flags .*"alone"'
+wait
 unmount
 
 # ---- ext4

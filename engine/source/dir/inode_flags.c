@@ -79,12 +79,14 @@ static int ask_unopened(const struct inode_flags_of *of, struct inode_flags *fou
     return 0;
 }
 
+/* Of one that the caller may not open not all can be known. Another that cannot be opened now,
+ * since somebody has a lease of it, may well be read later, so its flags are missed. */
 static int ask_opened(struct tree *tree, const struct inode_flags_of *of, struct inode_flags *found)
 {
     int fd = tree_open_file(tree, of->directory, of->name,
                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
-        return ask_unopened(of, found) ? fd : 0;
+        return fd == -EACCES && ask_unopened(of, found) == 0 ? 0 : fd;
     int error = tree_is_file(fd, of->status) ? ask(fd, found) : -PST_E_CHANGED;
     close(fd);
     return error;
