@@ -80,18 +80,19 @@ int pst_inode_drop_acls(int fd)
     return error ? error : drop_acl(fd, "system.posix_acl_default");
 }
 
-static int error_of_ioctl(void)
+/* Some is what the file system cannot do, or the kernel cannot. */
+static int error_of_asking(void)
 {
-    return errno == ENOTTY ? -EOPNOTSUPP : -errno;
+    return errno == ENOTTY || errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
 static int add_flags(int fd, uint32_t flags)
 {
     unsigned now = 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
-        return error_of_ioctl();
+        return error_of_asking();
     now |= flags;
-    return ioctl(fd, FS_IOC_SETFLAGS, &now) < 0 ? error_of_ioctl() : 0;
+    return ioctl(fd, FS_IOC_SETFLAGS, &now) < 0 ? error_of_asking() : 0;
 }
 
 /* One that is refused is not to be in the way of others; and some are passed over without a word.
@@ -114,7 +115,7 @@ int pst_inode_add_flags(int fd, uint32_t flags, uint32_t *missed)
     if (error && (flags & (flags - 1)))
         add_one_by_one(fd, flags);
     if (ioctl(fd, FS_IOC_GETFLAGS, &now) < 0)
-        return error ? error : error_of_ioctl();
+        return error ? error : error_of_asking();
     *missed = flags & ~now;
     return *missed ? error : 0;
 }
@@ -130,7 +131,7 @@ static int set_unopened_project(int fd, uint32_t project)
     const struct proc_path path = proc_path(fd);
     struct inode_attributes attributes = {0};
     if (syscall(SYS_file_getattr, AT_FDCWD, path.text, &attributes, sizeof(attributes), 0) < 0)
-        return -errno;
+        return error_of_asking();
     attributes.project = project;
     return syscall(SYS_file_setattr, AT_FDCWD, path.text, &attributes, sizeof(attributes), 0) < 0
                ? -errno
@@ -141,9 +142,9 @@ int pst_inode_set_project(int fd, uint32_t project)
 {
     struct fsxattr attributes;
     if (ioctl(fd, FS_IOC_FSGETXATTR, &attributes) < 0)
-        return errno == EBADF ? set_unopened_project(fd, project) : error_of_ioctl();
+        return errno == EBADF ? set_unopened_project(fd, project) : error_of_asking();
     if (attributes.fsx_projid == project)
         return 0;
     attributes.fsx_projid = project;
-    return ioctl(fd, FS_IOC_FSSETXATTR, &attributes) < 0 ? error_of_ioctl() : 0;
+    return ioctl(fd, FS_IOC_FSSETXATTR, &attributes) < 0 ? error_of_asking() : 0;
 }
