@@ -311,45 +311,60 @@ static int leave_alone(struct pst_archive *archive, uint32_t number, int error, 
     return 0;
 }
 
-/* uid: NULL: nobody knows that of origin any more, and its number has to do. */
-static bool has_origin(const struct pst_archive *archive, uint32_t number, uint32_t origin,
-                       const uint8_t *uid)
+/* Whether a backup that is decided has data in origin: 1, 0, or why that cannot be known. uid:
+ * NULL: nobody knows that of origin any more, and its number has to do. */
+static int has_origin(const struct pst_archive *archive, uint32_t number, uint32_t origin,
+                      const uint8_t *uid)
 {
     struct pst_cluster_manifest manifest;
     struct decision_file file;
     bool has = false;
     int backup = repository_open_backup(archive->repository, number);
     if (backup < 0)
-        return false;
+        return repository_is_no_directory(backup) ? 0 : backup;
     int error = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
     for (uint32_t i = 0; !error && !has && i < manifest.origins_count; i++)
         has = uid ? memcmp(manifest.origins[i].uid, uid, sizeof(manifest.origins[i].uid)) == 0
                   : manifest.origins[i].number == origin;
     repository_close(archive->repository, backup);
-    return has;
+    return error == -ENOENT ? 0 : error ? error : has;
 }
 
-/* Whether a backup that is decided has data in one that is not: then that was decided, too, and has
- * lost both files of its decision. */
+static void warn_of_holder(const struct pst_archive *archive, uint32_t number, uint32_t holder,
+                           int has)
+{
+    const char *path = archive->repository->path;
+    struct layout_name name = layout_backup(number);
+    if (has > 0)
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: left alone: backup %u has data in it, so it was complete, and has lost its "
+                "cluster manifest and the copy of it: put a copy of either in its place",
+                path, name.text, holder);
+    else
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: left alone: it has no cluster manifest, but backup %u, whose own cannot be "
+                "read, may have data in it: %s",
+                path, name.text, holder, pst_error_text(has));
+}
+
+/* Whether a backup that is decided has data in one that is not, or may have: then that was decided,
+ * too, and has lost both files of its decision. */
 static bool is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
 {
     struct pst_repository *repository = archive->repository;
     struct pst_repository_names names = {0};
-    uint32_t holder = 0, other;
-    int error = repository_list(repository, repository->root, &names);
-    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !holder;
+    uint32_t other;
+    int has = repository_list(repository, repository->root, &names);
+    for (const char *name = repository_names_next(&names, NULL); name && !has;
          name = repository_names_next(&names, name)) {
-        if (layout_parse_backup(name, &other) && other > number &&
-            has_origin(archive, other, number, uid))
-            holder = other;
+        if (!layout_parse_backup(name, &other) || other <= number)
+            continue;
+        has = has_origin(archive, other, number, uid);
+        if (has)
+            warn_of_holder(archive, number, other, has);
     }
     repository_names_free(&names);
-    if (holder)
-        pst_log(PST_LOG_WARNING,
-                "%s/%s: left alone: backup %u has data in it, so it was complete, and has lost its "
-                "cluster manifest and the copy of it: put a copy of either in its place",
-                repository->path, layout_backup(number).text, holder);
-    return holder || error;
+    return has;
 }
 
 /* What is to be done with the directory of a backup, committed being whether its cluster manifest

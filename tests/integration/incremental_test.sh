@@ -266,3 +266,17 @@ rm -r "$to"/BACKUP-[2-4] # nobody has data in it any more
 rm "$to"/BACKUP-1/*.cluster.manifest*
 expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --number 9
 expect_absent "$to/BACKUP-1"
+
+# Nor where one that is newer cannot be read: it may have data in it.
+plant_tree
+back_up --base auto
+back_up --base auto
+cp -r "$to" "$disk/whole"
+rm "$to"/BACKUP-1/*.cluster.manifest*
+truncate -s 100 "$to"/BACKUP-2/*.cluster.manifest*
+back_up --base auto
+expect_message 'BACKUP-1: left alone: it has no cluster manifest, but backup 2, whose own cannot be read, may have data in it'
+for lost in 1 2; do cp "$disk/whole/BACKUP-$lost"/*.cluster.manifest* "$to/BACKUP-$lost"; done
+rm -rf "$disk/target"
+expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" 2
+compare_trees "$tree" "$disk/target"
