@@ -221,12 +221,11 @@ static bool has_files_in(const struct pst_backup *backup, uint32_t i)
 {
     struct pst_repository *repository = &backup->directories->repositories[i];
     struct pst_repository_names names = {0};
-    bool has = false;
     int handle = repository_open_backup(repository, backup->stored_as);
     if (handle < 0)
-        return false;
-    int error = repository_list(repository, handle, &names);
-    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name && !has;
+        return !repository_is_no_directory(handle);
+    bool has = repository_list(repository, handle, &names) != 0;
+    for (const char *name = has ? NULL : repository_names_next(&names, NULL); name && !has;
          name = repository_names_next(&names, name)) {
         uint32_t node;
         has = layout_parse_keys(name, backup->number, &node);

@@ -29,7 +29,8 @@ PST_MUST_USE int pst_rewrap_list(const struct pst_backup *backup,
                                               const struct pst_keys_record *record),
                                  void *context);
 
-/* Whether files of keys lie in a backup, whatever is known of its nodes. */
+/* Whether files of keys lie in a backup, whatever is known of its nodes, or may: it cannot be
+ * listed. */
 bool pst_rewrap_has_files(const struct pst_backup *backup);
 
 #endif

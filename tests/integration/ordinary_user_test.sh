@@ -47,6 +47,18 @@ whole_round() {
     expect_json 'length == 1'
 }
 
+# Whose keys lie in a directory that cannot be read, nobody knows.
+closed_backup() {
+    expect_exit 0 user keygen "$home/key"
+    expect_exit 0 user keygen "$home/new"
+    for _ in 1 2; do
+        expect_exit 0 user backup --source "dir:$home/tree/a" --to "$home/sealed" --key-file "$home/key"
+    done
+    chmod 0 "$home/sealed/BACKUP-1"
+    expect_exit 3 user key add --from "$home/sealed" --key-file "$home/key" --new-key-file "$home/new"
+    expect_message 'backup 1: its keys stay as they are: .*Permission denied' '1 of 2 backups was not changed'
+}
+
 unreadable_files() {
     # shellcheck disable=SC2016
     user_script 'cd "$1"; mkdir closed; echo in >closed/in; echo secret >secret
@@ -119,6 +131,7 @@ backup_of_root() {
 }
 
 whole_round
+closed_backup
 hardly_any_memlock
 buffers_not_registered
 unreadable_files
