@@ -314,12 +314,13 @@ static void apply_verdicts(struct pruning *pruning, const struct pst_retention_v
 static void note_shut(struct pruning *pruning)
 {
     const struct pst_backup *shut = NULL;
-    uint64_t count = 0, opened = 0;
+    uint64_t count = 0, opened = 0, lack_key = 0;
     char text[PST_MESSAGE_BYTES];
     for (size_t i = 0; i < pruning->list.count; i++) {
         const struct pst_backup *backup = pruning->list.backups[i];
         bool is_shut = pst_retention_is_shut(backup);
-        opened += !is_shut && pst_backup_is_sealed(backup);
+        opened += !backup->is_shut && pst_backup_is_sealed(backup);
+        lack_key += backup->is_shut;
         count += is_shut;
         shut = is_shut ? backup : shut;
     }
@@ -327,7 +328,8 @@ static void note_shut(struct pruning *pruning)
         return;
     pst_log(PST_LOG_WARNING, "no rule was applied to %" PRIu64 " backup%s; backup %u: %s", count,
             count == 1 ? "" : "s", shut->number, pst_backup_shut_text(shut, text));
-    if (pruning->list.directories.keyring && opened == 0 && pruning->code == CLI_EXIT_DONE)
+    if (pruning->list.directories.keyring && lack_key > 0 && opened == 0 &&
+        pruning->code == CLI_EXIT_DONE)
         pruning->code = CLI_EXIT_KEY;
 }
 

@@ -491,7 +491,12 @@ const char *backup_elsewhere_text(const struct pst_backup *backup, char *text)
 const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
 {
     bool has_given = backup->directories->keyring;
-    if (backup->wanted[0] == '\0')
+    if (!backup->is_shut) /* a key opens what else there is */
+        snprintf(text, PST_MESSAGE_BYTES,
+                 "it is sealed, and the manifest of its master, node %u, is missing or damaged, or "
+                 "in a directory that was not given",
+                 backup->cluster.master_node);
+    else if (backup->wanted[0] == '\0')
         snprintf(text, PST_MESSAGE_BYTES,
                  "it is sealed, and its files of keys are missing or damaged, so no key opens it");
     else

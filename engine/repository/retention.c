@@ -309,7 +309,8 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
         return;
     }
     if (pst_retention_is_shut(backup)) {
-        keep(verdict, "sealed: which sources it is of, only its key shows");
+        keep(verdict, backup->is_shut ? "sealed: which sources it is of, only its key shows"
+                                      : "sealed: its master's manifest cannot be read");
         return;
     }
     if (backup->has_cluster)

@@ -80,6 +80,15 @@ expect_message 'backup 1: the keys of node 2 stay as they are'
 expect_exit 0 "$penstock" key add "${both[@]}" --key-file "$key" --key-file "$pair" --new-key-file "$disk/third"
 ! grep -q 'stay as they are' "$memory/err" || fail 'all directories were given'
 comes_back 1 "${both[@]}" --key-file "$disk/third"
+# Who prunes one directory of two has no wrong key, though what the master sealed is in the other.
+for node in 1 2; do
+    one=$key
+    [ "$node" = 1 ] || one=$pair
+    expect_exit 0 "$penstock" prune --from "$disk/to$node" --keep-last 1 --key-file "$one"
+    cat "$memory/err" >>"$disk/pruned.err"
+done
+grep -q 'the manifest of its master, node [12], is missing or damaged, or in a directory that was not given' "$disk/pruned.err" ||
+    fail "nothing is said of the master: $(cat "$disk/pruned.err")"
 # What is in doubt is no backup yet, and none the less may become one that the key opens that is to be removed.
 mkdir "$disk/doubt"
 cp -r "$disk/to1"/BACKUP-* "$disk/doubt"
