@@ -201,8 +201,7 @@ static const char *take_public(const char *text, struct pst_key *key)
     uint8_t id[PST_KEY_ID_BYTES];
     if (begins_with(text, SECRET_BEGIN))
         return "this is the secret half of a pair: a recipient is the public one, in the file "
-               "whose "
-               "name ends in .pub";
+               "whose name ends in .pub";
     if (!begins_with(text, PUBLIC_BEGIN) || strlen(digits) != DIGITS + 1 + ID_DIGITS ||
         digits[DIGITS] != ':' || !pst_hex_decode(digits, DIGITS, key->public_half, PST_KEY_BYTES) ||
         !pst_hex_decode(digits + DIGITS + 1, ID_DIGITS, id, sizeof(id)))
@@ -299,8 +298,12 @@ static int await_line(int fd, int interrupt_fd, char *line, const char **fault)
     ssize_t got = 1;
     while (got != 0 && all < FILE_BYTES_MAX && !memchr(line, '\n', all)) {
         int ready = poll(polled, 2, PIPE_MS);
-        if (ready <= 0 || polled[1].revents)
-            return ready == 0 ? -ETIMEDOUT : -EINTR;
+        if (ready < 0 && errno == EINTR) /* another signal than those that end it */
+            continue;
+        if (ready <= 0)
+            return ready == 0 ? -ETIMEDOUT : -errno;
+        if (polled[1].revents)
+            return -EINTR;
         got = read(fd, line + all, FILE_BYTES_MAX - all);
         if (got < 0 && errno != EAGAIN)
             return -errno;

@@ -12,7 +12,10 @@
 static int take_byte(int fd, int interrupt_fd, char *byte)
 {
     struct pollfd input[2] = {{.fd = fd, .events = POLLIN}, {.fd = interrupt_fd, .events = POLLIN}};
-    if (poll(input, 2, -1) < 0)
+    int ready;
+    while ((ready = poll(input, 2, -1)) < 0 && errno == EINTR)
+        ; /* another signal than those that end it */
+    if (ready < 0)
         return -errno;
     if (input[1].revents)
         return -EINTR;

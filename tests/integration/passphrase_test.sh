@@ -82,5 +82,13 @@ kill -TERM "$process"
 soon eval "! kill -0 $process"
 wait "$process" || found=$?
 [ "$found" -eq 130 ] || fail "waiting for a pipe ends with $found"
+# A signal that asks for the progress alone does not end it.
+"$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe" 2>"$memory/err" >"$memory/out" </dev/null &
+process=$!
+sleep 1
+kill -USR1 "$process"
+sleep 0.2
+timeout 20 tee "$memory/pipe" <"$disk/passphrase" >/dev/null || fail "SIGUSR1 ends it: $(cat "$memory/err")"
+wait "$process" || fail "after SIGUSR1: $(cat "$memory/err")"
 expect_exit 0 "$penstock" verify "${reads[@]}" --passphrase-file <(echo "$passphrase")
 [ ! -e "$disk/phrase/BACKUP-2" ] || fail 'a backup was made without its passphrase'
