@@ -168,18 +168,18 @@ static struct {
     void (*end_users)(void);
 } scratch;
 
+#define LOCK_PATH_BYTES (PROGRAM_PATH_BYTES + 16)
+
 /* Beside it: penstock locks the directory itself. */
-static void lock_path(const char *scratch_path, char path[PROGRAM_PATH_BYTES])
+static void lock_path(const char *scratch_path, char path[LOCK_PATH_BYTES])
 {
-    (void)snprintf(path, PROGRAM_PATH_BYTES, "%s.lock", scratch_path);
+    (void)snprintf(path, LOCK_PATH_BYTES, "%s.lock", scratch_path);
 }
 
-/* Takes the lock of a scratch directory, which ends with the last process that has the descriptor:
- * -1: there is none, or another has it. */
-static int lock_scratch(const char *scratch_path, int flags)
+/* Takes a lock, which ends with the last process that has the descriptor: -1: there is none, or
+ * another has it. */
+static int take_lock(const char *path, int flags)
 {
-    char path[PROGRAM_PATH_BYTES];
-    lock_path(scratch_path, path);
     int fd = open(path, O_RDONLY | O_NOFOLLOW | flags, 0600); /* no O_CLOEXEC: what runs there */
     if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
         return fd;
@@ -188,9 +188,20 @@ static int lock_scratch(const char *scratch_path, int flags)
     return -1;
 }
 
+/* It has its name once it is taken: another bench would take it for left. Without a lock it is
+ * never taken for that. */
+static void lock_scratch(const char *scratch_path)
+{
+    char path[LOCK_PATH_BYTES], unnamed[LOCK_PATH_BYTES];
+    lock_path(scratch_path, path);
+    (void)snprintf(unnamed, sizeof(unnamed), "%s.new", scratch_path);
+    if (take_lock(unnamed, O_CREAT | O_EXCL) >= 0 && rename(unnamed, path) != 0)
+        (void)unlink(unnamed);
+}
+
 static bool is_scratch_removed(const char *scratch_path)
 {
-    char path[PROGRAM_PATH_BYTES];
+    char path[LOCK_PATH_BYTES];
     lock_path(scratch_path, path);
     return is_removed(scratch_path) && is_removed(path);
 }
@@ -200,7 +211,9 @@ static bool is_left_behind(const char *path)
     struct stat status;
     if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
         return false;
-    int fd = lock_scratch(path, 0);
+    char lock[LOCK_PATH_BYTES];
+    lock_path(path, lock);
+    int fd = take_lock(lock, 0);
     if (fd >= 0)
         (void)close(fd);
     return fd >= 0;
@@ -237,7 +250,7 @@ const char *program_scratch(const char *place, void (*end_users)(void))
     remove_left_behind(place);
     (void)snprintf(scratch.path, sizeof(scratch.path), "%s/penstock-bench-XXXXXX", place);
     bench_must(mkdtemp(scratch.path), scratch.path);
-    (void)lock_scratch(scratch.path, O_CREAT | O_EXCL); /* without it, it is never taken for left */
+    lock_scratch(scratch.path);
     scratch.owner = getpid();
     scratch.end_users = end_users;
     bench_must(atexit(remove_scratch) == 0, "atexit");
