@@ -374,6 +374,7 @@ def memory(folder):
         os.setxattr(path, 'user.n', b'')
         os.removexattr(path, 'user.n')
     except OSError:
+        shutil.rmtree(path, ignore_errors=True)
         return folder
     return path
 
