@@ -21,6 +21,7 @@
 #include "engine/cli/value.h"
 #include "engine/json/json_build.h"
 #include "engine/key/keyring.h"
+#include "engine/repository/running.h"
 #include "engine/repository/verify_due.h"
 #include "engine/service/interrupt.h"
 
@@ -210,9 +211,12 @@ static enum cli_exit worse(enum cli_exit one, enum cli_exit other)
  */
 static void pass_over(const struct pst_backup *backup)
 {
-    pst_log(backup->state == PST_BACKUP_INCOMPLETE ? PST_LOG_INFO : PST_LOG_WARNING,
-            "backup %u is %s, and is passed over%s%s", backup->number,
-            pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "", backup->reason);
+    if (pst_backup_is_running(backup))
+        pst_log(PST_LOG_INFO, "backup %u is running, and is passed over", backup->number);
+    else
+        pst_log(PST_LOG_WARNING, "backup %u is %s, and is passed over%s%s", backup->number,
+                pst_backup_state_text(backup->state), backup->reason[0] ? ": " : "",
+                backup->reason);
 }
 
 static enum cli_exit verify_due(struct cli_read *read, struct pst_verify_job *job,
