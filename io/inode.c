@@ -12,11 +12,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Linux 6.17; the numbers are the same everywhere. */
-#ifndef SYS_file_setattr
-#define SYS_file_getattr 468
-#define SYS_file_setattr 469
-#endif
+#include "engine/base/file_attr.h"
 
 struct proc_path {
     char text[32];
@@ -120,16 +116,10 @@ int pst_inode_add_flags(int fd, uint32_t flags, uint32_t *missed)
     return *missed ? error : 0;
 }
 
-/* struct file_attr of linux/fs.h since 6.17. */
-struct inode_attributes {
-    uint64_t xflags;
-    uint32_t extsize, nextents, project, cowextsize;
-};
-
 static int set_unopened_project(int fd, uint32_t project)
 {
     const struct proc_path path = proc_path(fd);
-    struct inode_attributes attributes = {0};
+    struct pst_file_attr attributes = {0};
     if (syscall(SYS_file_getattr, AT_FDCWD, path.text, &attributes, sizeof(attributes), 0) < 0)
         return error_of_asking();
     attributes.project = project;

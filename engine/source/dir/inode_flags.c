@@ -11,22 +11,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/base/file_attr.h"
 #include "engine/format/file_attributes.h"
 #include "engine/source/dir/attributes.h"
 
-/* Linux 5.14 and 6.17; the numbers are the same everywhere. */
+/* Linux 5.14; the number is the same everywhere. */
 #ifndef SYS_quotactl_fd
 #define SYS_quotactl_fd 443
 #endif
-#ifndef SYS_file_getattr
-#define SYS_file_getattr 468
-#endif
-
-/* struct file_attr of linux/fs.h since 6.17. */
-struct unopened {
-    uint64_t xflags;
-    uint32_t extsize, nextents, projid, cowextsize;
-};
 
 #define PROJECT_QUOTA 2 /* PRJQUOTA, which glibc does not have */
 
@@ -71,11 +63,11 @@ static uint32_t flags_of(uint64_t xflags)
 
 static int ask_unopened(const struct inode_flags_of *of, struct inode_flags *found)
 {
-    struct unopened answer = {0};
+    struct pst_file_attr answer = {0};
     if (syscall(SYS_file_getattr, of->directory, of->name, &answer, sizeof(answer),
                 AT_SYMLINK_NOFOLLOW) < 0)
         return error_of(errno);
-    *found = (struct inode_flags){.flags = flags_of(answer.xflags), .project = answer.projid};
+    *found = (struct inode_flags){.flags = flags_of(answer.xflags), .project = answer.project};
     return 0;
 }
 
