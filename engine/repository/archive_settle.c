@@ -123,6 +123,17 @@ int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked)
     return 0;
 }
 
+/* Not what a decision that is lost was of: it stays in doubt. */
+static int remove_prepared(struct pst_archive *archive, const struct pst_outcome *settled)
+{
+    bool is_news = archive->unanswered != settled->number;
+    int held = archive_is_held(archive, settled->number, settled->uid, is_news);
+    if (held == 0)
+        return archive_remove(archive, settled->number, settled->uid);
+    archive->unanswered = settled->number;
+    return held > 0 ? -PST_E_REFERRED : held;
+}
+
 int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_outcome *settled)
 {
     struct settle_found found;
@@ -134,7 +145,7 @@ int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_out
     if (found.debris.is_committed)
         return -PST_E_WRONG_STATE;
     if (found.debris.is_prepared)
-        return archive_remove(archive, settled->number, settled->uid);
+        return remove_prepared(archive, settled);
     /* Nothing is known to be of that backup: the sweep's rules do for what there is. */
     return archive_sweep_one(archive, settled->number);
 }

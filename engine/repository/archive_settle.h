@@ -12,8 +12,9 @@
 PST_MUST_USE int pst_archive_outcome(struct pst_archive *archive, struct pst_outcome *asked);
 
 /* Carries out an outcome. Aborted: removes all that this node has of it; -PST_E_WRONG_STATE: it is
- * committed. Committed: stores the bytes, or for NULL looks at what is there; -PST_E_MISPLACED:
- * that is not of this backup, or does not list this node's manifest. */
+ * committed; -PST_E_REFERRED: or was, for another has data in it. Committed: stores the bytes, or
+ * for NULL looks at what is there; -PST_E_MISPLACED: that is not of this backup, or does not list
+ * this node's manifest. */
 PST_MUST_USE int pst_archive_settle_aborted(struct pst_archive *archive,
                                             const struct pst_outcome *settled);
 PST_MUST_USE int pst_archive_settle_committed(struct pst_archive *archive,

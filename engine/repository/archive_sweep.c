@@ -347,9 +347,8 @@ static void warn_of_holder(const struct pst_archive *archive, uint32_t number, u
                 path, name.text, holder, pst_error_text(has));
 }
 
-/* Whether a backup that is decided has data in one that is not, or may have: then that was decided,
- * too, and has lost both files of its decision. */
-static bool is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid)
+int archive_is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid,
+                    bool is_news)
 {
     struct pst_repository *repository = archive->repository;
     struct pst_repository_names names = {0};
@@ -360,7 +359,7 @@ static bool is_held(const struct pst_archive *archive, uint32_t number, const ui
         if (!layout_parse_backup(name, &other) || other <= number)
             continue;
         has = has_origin(archive, other, number, uid);
-        if (has)
+        if (has && is_news)
             warn_of_holder(archive, number, other, has);
     }
     repository_names_free(&names);
@@ -395,7 +394,8 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (has_draft < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
-    if (*verdict == PST_DEBRIS_REMOVE && is_held(archive, number, node->error ? NULL : node->uid))
+    if (*verdict == PST_DEBRIS_REMOVE &&
+        archive_is_held(archive, number, node->error ? NULL : node->uid, true))
         *verdict = PST_DEBRIS_KEEP;
     return committed && !debris.is_at_work ? believe(archive, backup, number) : 0;
 }

@@ -16,6 +16,12 @@ PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
 /* The same of one backup; for the rest of the archive. */
 int archive_sweep_one(struct pst_archive *archive, uint32_t number);
 
+/* Whether a backup that is decided has data in one that is not: then that was decided, too, and has
+ * lost both files of its decision. 1, 0, or why that cannot be known. uid: NULL: not known.
+ * is_news: it is logged. */
+int archive_is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid,
+                    bool is_news);
+
 /* Removes, durably, what this node has of a backup, its manifest first; what others have in the
  * same directory stays. uid: whose parts; NULL: of any backup. */
 int archive_remove(const struct pst_archive *archive, uint32_t number, const uint8_t *uid);

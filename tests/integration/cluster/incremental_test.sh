@@ -129,3 +129,24 @@ cut_off() { # TO TO
 }
 cut_off "$disk/to3" "$disk/to3"
 cut_off "$disk/to4" "$disk/to5"
+
+# All lose both files of a decision: what another has data in was decided, and is not aborted.
+rm "$disk/tree2/large"
+lost_decision() { # TO TO
+    start_both "$1" "$2" --base auto
+    for _ in 1 2; do expect_exit 0 "$penstock" backup --node "$memory/1.socket"; done
+    stop_both
+    rm -rf "$disk/lost"
+    mkdir "$disk/lost"
+    cp "$1"/BACKUP-1/*.cluster.manifest* "$disk/lost"
+    rm -f {"$1","$2"}/BACKUP-1/*.cluster.manifest*
+    start_both "$1" "$2" --base auto
+    for node in 1 2; do
+        wait_until grep -qF "${directory[$node]}/BACKUP-1: left alone: backup 2 has data in it" "$memory/node$node.log"
+    done
+    stop_both
+    for node in 1 2; do cp "$disk/lost"/* "${directory[$node]}/BACKUP-1"; done
+    expect_exit 0 "$penstock" verify --from "$1" --from "$2" 2
+}
+lost_decision "$disk/to6" "$disk/to6"
+lost_decision "$disk/to7" "$disk/to8"
