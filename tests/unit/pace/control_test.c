@@ -386,7 +386,7 @@ static void a_moment_shows_nothing(void)
 /* Its requests are large, however few they are. */
 static void a_small_depth_alone_is_not_gentle(void)
 {
-    world = (struct world){.io = 300, .gentle = 1000, .latency_ns = 2 * MS, .has_pressure = true};
+    world = (struct world){.io = 300, .gentle = 1000, .is_cached = true, .has_pressure = true};
     pace_control_init(&control, BESIDE, FLOOR, 0, 0);
     steps(100);
     CU_ASSERT_TRUE(control.is_gentle);
