@@ -160,13 +160,13 @@ static void test_sweep(void)
     static const char zeros[PST_BLOCK_BYTES];
     struct rig rig;
     open_rig(&rig);
-    make_debris(1, 1, 1);  /* this node's: goes */
+    make_debris(1, 1, 1); /* decided: stays */
+    write_file(join(join(to, "BACKUP-1"), layout_cluster_manifest(1).text), "x", 1);
     make_debris(2, 2, 9);  /* another node's: stays */
     make_debris(3, 77, 1); /* a part of another backup, put here by hand: stays */
     make_debris(4, 4, 1);  /* blank, preallocated: goes */
     write_file(join(join(to, "BACKUP-4"), layout_part(4, 1, 1, 1).text), zeros, sizeof(zeros));
-    make_debris(5, 5, 1); /* decided: stays */
-    write_file(join(join(to, "BACKUP-5"), layout_cluster_manifest(5).text), "x", 1);
+    make_debris(5, 5, 1); /* this node's: goes */
     make_debris(6, 6, 1); /* something of a stranger's beside it: that stays */
     write_file(join(join(to, "BACKUP-6"), "notes"), "x", 1);
     make_debris(7, 7, 1); /* what is there is text, not a part: stays */
@@ -186,11 +186,11 @@ static void test_sweep(void)
     begin_log_capture();
     CU_ASSERT_EQUAL(rig_run(&rig), 0);
     free(end_log_capture());
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-1")));
+    CU_ASSERT_TRUE(has_part(1) && is_complete("BACKUP-1", 1));
     CU_ASSERT_TRUE(has_part(2));
     CU_ASSERT_TRUE(has_part(3));
     CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-4")));
-    CU_ASSERT_TRUE(has_part(5) && is_complete("BACKUP-5", 5));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-5")));
     CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-6/notes")) && !has_part(6));
     CU_ASSERT_TRUE(has_part(7));
     CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-8")));
