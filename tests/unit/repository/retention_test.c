@@ -299,6 +299,9 @@ static void each_choice_is_a_series_of_its_own(void)
     for (size_t i = 0; i < 8; i++)
         nodes[i].sources[0].choice = choices[i == 0 ? 0 : 1];
     CU_ASSERT_STRING_EQUAL(kept(), "1 8");
+    rules.any_choice = true; /* unless somebody says that it does not matter */
+    CU_ASSERT_STRING_EQUAL(kept(), "8");
+    rules.any_choice = false;
     for (size_t i = 0; i < 8; i++)
         nodes[i].sources[0].choice = i == 0 ? NULL : "";
     CU_ASSERT_STRING_EQUAL(kept(), "1 8");
