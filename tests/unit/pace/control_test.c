@@ -387,7 +387,7 @@ static void a_moment_shows_nothing(void)
 static void a_small_depth_alone_is_not_gentle(void)
 {
     world = (struct world){.io = 300, .gentle = 1000, .is_cached = true, .has_pressure = true};
-    pace_control_init(&control, BESIDE, FLOOR, 0, 0);
+    pace_control_init(&control, BESIDE, FLOOR, 300, 0);
     steps(100);
     CU_ASSERT_TRUE(control.is_gentle);
     CU_ASSERT_EQUAL(control.depth, BESIDE);
