@@ -197,30 +197,12 @@ static void log_resources(struct ldm *ldm)
             ldm->arena.note[0] ? "; " : "", ldm->arena.note);
 }
 
-/* Of its buffers and of the rings that it shares with the hub, those that were brought in by now: 0
- * where the kernel does not report it. */
-static void count_misplaced(struct ldm *ldm)
-{
-    const struct pst_channel *channel = &ldm->thread->worker.channel;
-    struct pst_ldm_report *report = &ldm->thread->report;
-    struct pst_arena_census census;
-    if (ldm->node->config.topology->node_count == 1) /* they can lie nowhere else */
-        return;
-    int error = pst_arena_check(&ldm->arena, &census);
-    if (!error)
-        error = pst_place_check(channel->memory, channel->memory_bytes, report->numa_node, &census);
-    report->misplaced_pages = error ? 0 : census.misplaced;
-    atomic_store_explicit(&ldm->thread->misplaced_pages, report->misplaced_pages,
-                          memory_order_relaxed);
-}
-
 static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *result)
 {
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
     if (pst_ring_is_refused(ldm->ring) && !ldm->shows_refusal) /* its first use was refused */
         log_resources(ldm);
-    count_misplaced(ldm);
     ldm->thread->report.backup = ldm->block.participant.backup;
     ldm->thread->report.sums = result->sums;
     const struct pst_reference_sums referenced = pst_pipeline_references(ldm->pipeline);
@@ -413,6 +395,20 @@ static int open_worker(struct ldm *ldm)
     return worker_open(&ldm->thread->worker);
 }
 
+/* Of its buffers and of the rings that it shares with the hub; 0 where the kernel does not report
+ * it. */
+static size_t misplaced_pages(const struct ldm *ldm, int32_t numa_node)
+{
+    const struct pst_channel *channel = &ldm->thread->worker.channel;
+    struct pst_arena_census census;
+    if (ldm->node->config.topology->node_count == 1) /* they can lie nowhere else */
+        return 0;
+    int error = pst_arena_check(&ldm->arena, &census);
+    if (!error)
+        error = pst_place_check(channel->memory, channel->memory_bytes, numa_node, &census);
+    return error ? 0 : census.misplaced;
+}
+
 static int open_arena(struct ldm *ldm)
 {
     const struct pst_node_config *config = &ldm->node->config;
@@ -432,7 +428,7 @@ static int open_arena(struct ldm *ldm)
     report->numa_node = place->memory_node;
     report->arena_bytes = ldm->arena.bytes;
     report->arena_hugepages = ldm->arena.hugepages;
-    count_misplaced(ldm);
+    report->misplaced_pages = misplaced_pages(ldm, place->memory_node);
     return 0;
 }
 

@@ -188,7 +188,7 @@ static void ldm_status(const struct pst_ldm_thread *ldm, struct pst_ldm_status *
     status->scan_ns = began_ns != 0 ? pst_monotonic_ns() - began_ns : 0;
     status->cpu = ldm->report.cpu;
     status->numa_node = ldm->report.numa_node;
-    status->misplaced_pages = atomic_load_explicit(&ldm->misplaced_pages, memory_order_relaxed);
+    status->misplaced_pages = ldm->report.misplaced_pages;
 }
 
 /* Where it is not the master, a node knows of itself alone. */

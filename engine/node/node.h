@@ -108,8 +108,9 @@ struct pst_ldm_report {
     uint64_t cpu_ns;                   /* of its thread, since it started */
     uint64_t busy_ns;                  /* from the first fragment to the closed part */
     size_t arena_bytes;
-    size_t misplaced_pages; /* of its buffers and rings, not on the NUMA node asked for; counted at
-                               the start and behind each part, when they have been used */
+    /* Of its buffers and rings, not on the NUMA node asked for, at the start: what is brought in
+     * later lies where it is bound, and what cannot be bound is brought in then. */
+    size_t misplaced_pages;
     bool arena_hugepages;
     int32_t numa_node;
     uint32_t cpu;

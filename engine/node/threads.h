@@ -27,7 +27,6 @@ struct pst_ldm_thread {
     _Atomic uint64_t backup;                 /* in work; 0: none */
     _Atomic uint64_t source_bytes;
     _Atomic uint64_t scan_began_ns; /* 0: it does not scan */
-    _Atomic uint64_t misplaced_pages;
 };
 
 struct pst_slot {

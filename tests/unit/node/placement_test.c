@@ -85,8 +85,8 @@ static void several_ldms(void)
     threads_run_where_the_plan_says(3);
 }
 
-/* On a node that this machine has not: all of its pages are elsewhere, those too that were first
- * used later. */
+/* On a node that this machine has not: memory is not bound then, so all of it is brought in at the
+ * start, elsewhere. */
 static void pages_elsewhere_are_counted(void)
 {
     static const char *const specs[] = {"synthetic:rows=10"};
