@@ -32,18 +32,29 @@ static int narrow(int fd, mode_t mode)
     return error == -EPERM ? 0 : error;
 }
 
+/* A directory that was there may be of a file system of its own. */
+static int note_mount(struct restore_run *run, int fd)
+{
+    pthread_mutex_lock(&run->mutex);
+    int error = target_note_mount(&run->target, fd);
+    pthread_mutex_unlock(&run->mutex);
+    return error;
+}
+
 /* A directory of ours that may be there from before: nothing but a directory is kept. Sets *made if
  * it was not there. */
-static int make_directory(int parent_fd, const char *name, bool in_place, mode_t mode, bool *made)
+static int make_directory(struct restore_run *run, int parent_fd, const char *name, mode_t mode,
+                          bool *made)
 {
     *made = mkdirat(parent_fd, name, 0700) == 0;
     if (*made)
         return 0;
-    if (errno != EEXIST || !in_place)
+    if (errno != EEXIST || !run->target.in_place)
         return -errno;
     int fd = pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0);
     if (fd >= 0) {
         int error = narrow(fd, mode);
+        error = error ? error : note_mount(run, fd);
         close(fd);
         return error;
     }
@@ -54,9 +65,9 @@ static int make_directory(int parent_fd, const char *name, bool in_place, mode_t
 }
 
 /* Makes and opens a directory directly below fd. */
-static int enter(const struct restore_run *run, int fd, const char *name, mode_t mode, bool *made)
+static int enter(struct restore_run *run, int fd, const char *name, mode_t mode, bool *made)
 {
-    int error = make_directory(fd, name, run->target.in_place, mode, made);
+    int error = make_directory(run, fd, name, mode, made);
     return error ? error : pst_beneath_open(fd, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
@@ -257,8 +268,20 @@ static bool is_marker(const struct restore_run *run, const struct pst_object *ob
     return run->target.in_place && strcmp(object->path, PST_RESTORE_MARKER) == 0;
 }
 
-/* Directories that the backup has lost the entries of. */
-static int make_lost_parents(int source_fd, const char *path)
+/* A directory that the backup has lost the entry of. */
+static int make_lost_parent(struct restore_run *run, int parent_fd, const char *name)
+{
+    if (mkdirat(parent_fd, name, 0700) == 0)
+        return 0;
+    int fd = errno == EEXIST ? pst_beneath_open(parent_fd, name, O_PATH | O_DIRECTORY, 0) : -errno;
+    if (fd < 0)
+        return fd;
+    int error = note_mount(run, fd);
+    close(fd);
+    return error;
+}
+
+static int make_lost_parents(struct restore_run *run, int source_fd, const char *path)
 {
     char part[PST_PATH_BYTES_MAX];
     struct pst_parent parent = PST_PARENT_NONE;
@@ -267,10 +290,7 @@ static int make_lost_parents(int source_fd, const char *path)
         const char *name;
         snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
         int parent_fd = pst_parent_of(&parent, source_fd, part, &name);
-        if (parent_fd < 0)
-            error = parent_fd;
-        else if (mkdirat(parent_fd, name, 0700) < 0 && errno != EEXIST)
-            error = -errno;
+        error = parent_fd < 0 ? parent_fd : make_lost_parent(run, parent_fd, name);
     }
     pst_parent_close(&parent);
     return error;
@@ -287,8 +307,9 @@ static int check_parent(struct restore_run *run, const struct object_record *rec
         objects_at(&run->objects, record, object->path, (size_t)(slash - object->path));
     if (parent)
         return object_of(parent).type == PST_OBJECT_DIRECTORY ? 0 : -PST_E_CORRUPT;
-    return run->lost_catalogue ? make_lost_parents(restore_source_fd(run, record), object->path)
-                               : -PST_E_CORRUPT;
+    return run->lost_catalogue
+               ? make_lost_parents(run, restore_source_fd(run, record), object->path)
+               : -PST_E_CORRUPT;
 }
 
 /* Whether it is made later, if at all: as a file (restore_waits_for_contents), or another name of
@@ -337,7 +358,7 @@ static int place_object(struct restore_run *run, struct pst_parent *parent,
         return parent_fd;
     if (object->type != PST_OBJECT_DIRECTORY)
         return restore_clear_way(run, parent_fd, name, object);
-    error = make_directory(parent_fd, name, run->target.in_place, object->mode, &made);
+    error = make_directory(run, parent_fd, name, object->mode, &made);
     return error ? error : place_directory(run, parent_fd, name, record);
 }
 

@@ -233,11 +233,45 @@ static int remove_marker(struct target *target)
     return error ? error : pst_durable_sync_dir(target->root_fd, NULL);
 }
 
+struct target_mount {
+    uint64_t id;
+    int fd; /* of one of its directories: syncfs(2) tells of errors since it was opened */
+};
+
+static int add_mount(struct target *target, int dirfd, uint64_t id)
+{
+    struct target_mount *mounts =
+        realloc(target->mounts, (target->mounts_count + 1) * sizeof(*mounts));
+    if (!mounts)
+        return -ENOMEM;
+    target->mounts = mounts;
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    mounts[target->mounts_count++] = (struct target_mount){id, fd};
+    return 0;
+}
+
+int target_note_mount(struct target *target, int dirfd)
+{
+    struct statx root, status;
+    if (statx(target->root_fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &root) != 0 ||
+        statx(dirfd, "", AT_EMPTY_PATH, STATX_MNT_ID, &status) != 0)
+        return -errno;
+    bool is_known = status.stx_mnt_id == root.stx_mnt_id;
+    for (uint32_t i = 0; !is_known && i < target->mounts_count; i++)
+        is_known = target->mounts[i].id == status.stx_mnt_id;
+    return is_known ? 0 : add_mount(target, dirfd, status.stx_mnt_id);
+}
+
 int target_settle(struct target *target)
 {
-    return syncfs(target->root_fd) != 0
-               ? fail(target, "the target's file system could not be synced", -errno)
-               : 0;
+    int error = syncfs(target->root_fd) != 0 ? -errno : 0;
+    for (uint32_t i = 0; i < target->mounts_count; i++) {
+        if (syncfs(target->mounts[i].fd) != 0 && !error)
+            error = -errno;
+    }
+    return error ? fail(target, "the target's file system could not be synced", error) : 0;
 }
 
 int target_commit(struct target *target)
@@ -267,6 +301,9 @@ int target_abandon(struct target *target)
 
 void target_close(struct target *target)
 {
+    for (uint32_t i = 0; i < target->mounts_count; i++)
+        close(target->mounts[i].fd);
+    free(target->mounts);
     close(target->root_fd);
     close(target->parent_fd);
 }

@@ -24,6 +24,8 @@ struct target {
     char name[NAME_MAX + 1];
     char temporary[NAME_MAX + 1];
     char marker[2 * PST_UID_BYTES + 2]; /* its contents: the uid and a newline */
+    struct target_mount *mounts;        /* in place: in whose directories something is restored */
+    uint32_t mounts_count;
 };
 
 /* Opens or makes the directory to restore into; in place nothing is changed yet. -ENOTEMPTY: there
@@ -34,6 +36,10 @@ PST_MUST_USE int target_open(struct target *target, const char *path,
 
 /* Before the first change in place: writes the marker. */
 PST_MUST_USE int target_begin(struct target *target);
+
+/* In place: what is restored below a directory that was there goes to its file system, which may be
+ * mounted below the target. One thread at a time; before anything is written there. */
+PST_MUST_USE int target_note_mount(struct target *target, int dirfd);
 
 /* Everything is in it: makes it durable. Then the root gets its owner, mode and time, and
  * target_commit() gives it its name, or takes the marker away. */

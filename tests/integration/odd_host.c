@@ -6,6 +6,7 @@
  * cut-BYTES is cut to that when it was looked at, one called "grown" gets longer, and "replaced"
  * another. CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
  * FILE_SYSTEM=MAGIC: by fstatfs(2) all files lie on a file system of this kind.
+ * UNSYNCED=PATH: syncfs(2) of the file system there fails, as where a disk has lost what it took.
  * LOCKS=none: flock(2) sees no lock of others and shows them none, as where a file system keeps
  * locks to one host.
  */
@@ -26,6 +27,7 @@ typedef int (*clock_function)(clockid_t clock, struct timespec *time);
 typedef int (*flock_function)(int fd, int operation);
 typedef int (*fstatfs_function)(int fd, struct statfs *system);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
+typedef int (*syncfs_function)(int fd);
 typedef int (*statx_function)(int directory, const char *name, int flags, unsigned mask,
                               struct statx *status);
 
@@ -116,6 +118,21 @@ int fstatfs(int fd, struct statfs *system)
     if (magic && result == 0)
         system->f_type = strtol(magic, NULL, 0);
     return result;
+}
+
+int syncfs(int fd)
+{
+    static syncfs_function real;
+    const char *path = getenv("UNSYNCED");
+    struct stat status, unsynced;
+    if (!real)
+        real = (syncfs_function)dlsym(RTLD_NEXT, "syncfs");
+    if (path && stat(path, &unsynced) == 0 && fstat(fd, &status) == 0 &&
+        status.st_dev == unsynced.st_dev) {
+        errno = EIO;
+        return -1;
+    }
+    return real(fd);
 }
 
 int flock(int fd, int operation)

@@ -125,7 +125,31 @@ file_systems_that_hide_changes() {
     ! grep -q 'show all changes' <(FILE_SYSTEM=0xef53 "$penstock" backup --source "data=dir:$disk/src" --to "$disk/to" --base auto 2>&1) || fail 'ext4 shows them'
 }
 
+# What was restored in place lies in several file systems; one of them has lost what it took.
+unsynced_mount() {
+    local target=$memory/place damage
+    is_root || return 0
+    mkdir -p "$disk/nested/sub/deep" "$target/sub/deep"
+    echo file | tee "$disk/nested/top" >"$disk/nested/sub/deep/file"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/nested" --to "$disk/nested-to"
+    for damage in '' --keep-going; do
+        for place in sub sub/deep; do
+            mount -t tmpfs none "$target/$place" 2>"$memory/err" || return 0
+            mounted+=("$target/$place")
+            mkdir -p "$target/sub/deep"
+            # shellcheck disable=SC2086 # no option, or one
+            expect_exit 1 env LD_PRELOAD="$preloaded" UNSYNCED="$target/$place" "$penstock" restore --from "$disk/nested-to" --target "$target" --force $damage
+            expect_message "$target: the target's file system could not be synced .Input/output error" "$target holds what was restored so far"
+            # shellcheck disable=SC2086
+            expect_exit 0 "$penstock" restore --from "$disk/nested-to" --target "$target" $damage
+            diff -r "$disk/nested" "$target"
+            umount "$target/$place"
+        done
+    done
+}
+
 errors
+unsynced_mount
 file_systems_that_hide_changes
 one_of_two_names_goes
 changed_before_it_is_read
