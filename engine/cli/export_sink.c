@@ -10,9 +10,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/api/table_file.h"
+#include "engine/base/grow.h"
 
 #define BUFFER_BYTES (1u << 20)
 
@@ -23,6 +25,14 @@ struct export_sink {
     uint64_t map_bytes;
     FILE *file;
     char *buffer;
+    struct made_file *made; /* those of the tables so far */
+    size_t made_count;
+    size_t made_room;
+};
+
+struct made_file {
+    dev_t device;
+    ino_t inode;
 };
 
 static struct export_sink *sink_of(struct pst_table_sink *sink)
@@ -41,16 +51,51 @@ static int close_file(struct export_sink *sink)
     return failed ? -EIO : 0;
 }
 
+/* -EEXIST: it is the file of another table. */
+static int note_file(struct export_sink *sink, int fd)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    for (size_t i = 0; i < sink->made_count; i++) {
+        if (sink->made[i].device == status.st_dev && sink->made[i].inode == status.st_ino)
+            return -EEXIST;
+    }
+    void *made = sink->made;
+    int error = pst_grow(&made, sink->made_count, &sink->made_room, sizeof(*sink->made));
+    sink->made = made;
+    if (!error)
+        sink->made[sink->made_count++] = (struct made_file){status.st_dev, status.st_ino};
+    return error;
+}
+
+/* A file that is there was left by an export that was cut off, or is of a table whose name the
+ * directory takes for the same. */
+static int create(struct export_sink *sink, const char *name)
+{
+    int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return -errno;
+    int error = note_file(sink, fd);
+    if (!error && ftruncate(fd, 0) < 0)
+        error = -errno;
+    if (error)
+        close(fd);
+    return error ? error : fd;
+}
+
 static int begin(struct pst_table_sink *base, const struct pst_table *table)
 {
     struct export_sink *sink = sink_of(base);
     char name[PST_JOB_TABLE_FILE_BYTES];
     pst_job_table_file(table, sink->format->suffix, name);
-    int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
-                    0666);
+    int fd = create(sink, name);
     if (fd < 0) {
-        snprintf(base->error_text, sizeof(base->error_text), "cannot create %.200s", name);
-        return -errno;
+        snprintf(base->error_text, sizeof(base->error_text), "cannot create %.130s%s", name,
+                 fd == -EEXIST ? ", the name of another table's file there: does its file system "
+                                 "ignore case? Export them one by one (--tables)"
+                               : "");
+        return fd;
     }
     sink->file = fdopen(fd, "w");
     if (!sink->file) {
@@ -92,6 +137,7 @@ static void close_sink(struct pst_table_sink *base)
     struct export_sink *sink = sink_of(base);
     if (sink->file)
         fclose(sink->file);
+    free(sink->made);
     free(sink->buffer);
     free(sink);
 }
