@@ -358,3 +358,30 @@ int pst_beneath_check_remove(int dirfd, const char *name, enum pst_beneath_tree 
         error = look_at(&walk, dirfd, name);
     return error == -ENOENT ? 0 : error;
 }
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+int pst_beneath_check_place(int root_fd, int dirfd, const struct pst_beneath_kept *kept,
+                            uint32_t kept_count, char *why)
+{
+    struct walk walk = {.kept = kept, .kept_count = kept_count, .why = why};
+    struct stat root, status, below = {0};
+    why[0] = '\0';
+    int error = fstat(root_fd, &root) < 0 ? -errno : 0;
+    for (walk.fd = dirfd; !error; below = status) {
+        error = fstat(walk.fd, &status) < 0 ? -errno : check_kept(&walk, "", &status);
+        if (error || is_same(&status, &root) || is_same(&status, &below)) /* the latter: "/" */
+            break;
+        int fd = openat(walk.fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        error = fd < 0 ? -errno : 0;
+        if (walk.fd != dirfd)
+            close(walk.fd);
+        walk.fd = fd;
+    }
+    if (walk.fd != dirfd && walk.fd >= 0)
+        close(walk.fd);
+    return error;
+}

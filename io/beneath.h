@@ -62,4 +62,10 @@ PST_MUST_USE int pst_beneath_check_remove(int dirfd, const char *name, enum pst_
                                           const struct pst_beneath_kept *kept, uint32_t kept_count,
                                           char *why);
 
+/* -EBUSY if dirfd, a directory below root_fd or that one, is one of the kept or lies below one that
+ * does; why as before. */
+PST_MUST_USE int pst_beneath_check_place(int root_fd, int dirfd,
+                                         const struct pst_beneath_kept *kept, uint32_t kept_count,
+                                         char *why);
+
 #endif

@@ -60,7 +60,7 @@ static const struct cli_option options[] = {
          "restore into a target that is not empty: what the backup has replaces what is in its "
          "way, a directory with all that is in it, and other files stay. Refused before anything "
          "is touched where a mount point, another user's file, an open LMDB environment or a "
-         "directory that --from names is in the way"},
+         "directory that --from names, or a file in it, is in the way"},
     {.name = "keep-going",
      .kind = CLI_OPTION_SWITCH,
      .help = "go on past damage: what is whole is restored, what is not is named, and a file of "

@@ -182,6 +182,7 @@ static int check_locks(struct restore_run *run, int parent_fd, const char *name,
 
 /* The directories with the backups, which hold more than the one that is restored. */
 struct kept_directories {
+    struct stat apart; /* a directory that lies in none of them */
     uint32_t count;
     struct pst_beneath_kept list[PST_DIRECTORIES_MAX];
 };
@@ -189,7 +190,7 @@ struct kept_directories {
 static int find_kept(const struct restore_run *run, struct kept_directories *kept)
 {
     struct pst_directories *directories = run->backup->directories;
-    kept->count = 0;
+    *kept = (struct kept_directories){.count = 0};
     for (uint32_t i = 0; i < directories->count; i++) {
         struct pst_repository *repository = &directories->repositories[i];
         struct pst_repository_status status;
@@ -202,9 +203,27 @@ static int find_kept(const struct restore_run *run, struct kept_directories *kep
     return 0;
 }
 
+/* Nor is what lies in them replaced, though nothing but files be in the way. */
+static int check_place(struct restore_run *run, int parent_fd, struct kept_directories *kept,
+                       const struct object_record *record)
+{
+    char why[PST_MESSAGE_BYTES];
+    struct stat status;
+    if (fstat(parent_fd, &status) < 0)
+        return -errno;
+    if (status.st_dev == kept->apart.st_dev && status.st_ino == kept->apart.st_ino)
+        return 0;
+    int error =
+        pst_beneath_check_place(run->target.root_fd, parent_fd, kept->list, kept->count, why);
+    if (error)
+        return refuse(run, error, record, why[0] ? why : pst_error_text(error));
+    kept->apart = status;
+    return 0;
+}
+
 /* Sources that are not there yet, or a directory that is not, leave nothing in the way. */
 static int check_object(struct restore_run *run, struct pst_parent *parent,
-                        const struct kept_directories *kept, const struct object_record *record)
+                        struct kept_directories *kept, const struct object_record *record)
 {
     const struct pst_object object = object_of(record);
     char why[PST_MESSAGE_BYTES];
@@ -221,8 +240,11 @@ static int check_object(struct restore_run *run, struct pst_parent *parent,
         return restore_is_environment(&object) ? check_locks(run, parent_fd, name, record) : 0;
     if (object.type == PST_OBJECT_DIRECTORY && S_ISDIR(status.st_mode))
         return 0;
-    int error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, kept->list,
-                                         kept->count, why);
+    int error = check_place(run, parent_fd, kept, record);
+    if (error)
+        return error;
+    error = pst_beneath_check_remove(parent_fd, name, PST_BENEATH_SAME_OWNER, kept->list,
+                                     kept->count, why);
     if (error)
         return refuse(run, error, record, why[0] ? why : pst_error_text(error));
     return S_ISREG(status.st_mode) ? check_locks(run, parent_fd, name, record) : 0;

@@ -92,6 +92,26 @@ backups_in_the_way() {
     done
 }
 
+# Nor a file in one of them, which the backup has too.
+backups_below_the_target() {
+    local place=$disk/way
+    mkdir -p "$place/tree"
+    echo file >"$place/tree/file"
+    expect_exit 0 "$penstock" backup --source "dir:$place/tree" --to "$place/tree/to"
+    expect_exit 0 "$penstock" backup --source "dir:$place/tree" --to "$place/other" --number 2
+    rm "$place"/tree/to/BACKUP-1/*.copy
+    for how in --force '--force --keep-going'; do
+        # shellcheck disable=SC2086 # several options
+        expect_exit 1 "$penstock" restore --from "$place/other" --from "$place/tree/to" --target "$place/tree" $how
+        expect_message "$place/tree/to: the backup that is restored is read from there.*in the way of tree/to/BACKUP-1/.*, and nothing was restored"
+    done
+    expect_absent "$place/tree/.penstock-restore" "$place/tree/to/BACKUP-1/BACKUP-1.cluster.manifest.copy"
+    expect_exit 0 "$penstock" restore --from "$place/other" --from "$place/tree/to" --target "$place/tree" --force --path file
+    expect_exit 0 "$penstock" restore --from "$place/other" --target "$place/tree" --force
+    [ -e "$place/tree/to/BACKUP-1/BACKUP-1.cluster.manifest.copy" ] || fail 'what is not read is not restored'
+    rm -rf "$place"
+}
+
 # Whoever else works on the backups does not keep a restore out, and two restores of one backup to
 # two places are none of each other's business.
 side_by_side() {
@@ -110,4 +130,5 @@ refused_targets
 accepted_targets
 force
 backups_in_the_way
+backups_below_the_target
 side_by_side
