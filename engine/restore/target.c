@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -76,14 +78,30 @@ static int is_empty(int root_fd)
     return found < 0 ? found : found == 0;
 }
 
-static bool is_mount_point(const struct target *target)
+/* Those that a directory hands down to what is made in it. */
+static unsigned flags_of(int fd)
 {
-    struct statx status;
+    unsigned flags = 0;
+    if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return 0;
+    return flags & (FS_ENCRYPT_FL | FS_CASEFOLD_FL | FS_NOCOW_FL | FS_COMPR_FL | FS_NOCOMP_FL |
+                    FS_DAX_FL | FS_PROJINHERIT_FL | FS_SYNC_FL | FS_DIRSYNC_FL);
+}
+
+/* Whether no directory that is made beside it can take its place: it is a mount point or a
+ * subvolume, or has flags that another would not have. */
+static bool is_irreplaceable(const struct target *target)
+{
+    struct statx status, parent;
     if (target->name[0] == '\0')
         return true; /* "/" */
-    if (statx(target->root_fd, "", AT_EMPTY_PATH, 0, &status) != 0)
+    if (statx(target->root_fd, "", AT_EMPTY_PATH, 0, &status) != 0 ||
+        statx(target->parent_fd, "", AT_EMPTY_PATH, 0, &parent) != 0)
         return false;
-    return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+    return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 ||
+           status.stx_dev_major != parent.stx_dev_major ||
+           status.stx_dev_minor != parent.stx_dev_minor ||
+           (flags_of(target->root_fd) & ~flags_of(target->parent_fd)) != 0;
 }
 
 /* Whether an earlier restore of the same backup was cut off here. */
@@ -121,7 +139,7 @@ static int open_existing(struct target *target, bool force)
     int error = empty < 0 ? fail(target, "the target could not be read", empty) : 0;
     if (!error && !empty && !force && !has_own_marker(target))
         error = fail(target, "the target is not empty: name another", -ENOTEMPTY);
-    target->in_place = !empty || is_mount_point(target);
+    target->in_place = !empty || is_irreplaceable(target);
     if (error)
         close(target->root_fd);
     return error;

@@ -152,6 +152,16 @@ backup_exit=3 # the algorithm, which Btrfs keeps in an attribute of its own, is 
 comes_back Btrfs
 backup_exit=0
 grep -q 'C[-]* ./alone$' "$memory/after" || fail "no flag C: $(cat "$memory/after")"
+# An empty subvolume, and an empty directory with flags of its own, are filled as they are.
+btrfs -q subvolume create "$volume/subvolume"
+mkdir "$volume/flagged" && chattr +C "$volume/flagged"
+for there in subvolume flagged; do
+    expect_exit 3 "$penstock" restore --from "$to" --target "$volume/$there" --quiet
+    cmp "$tree/alone" "$volume/$there/alone"
+    expect_absent "$volume/$there/.penstock-restore"
+done
+[ "$(stat -c %i "$volume/subvolume")" = 256 ] || fail 'the subvolume is gone'
+lsattr -d "$volume/flagged" | grep -q 'C[-]* ' || fail "the target has lost its flag: $(lsattr -d "$volume/flagged")"
 cmp "$tree/alone" "$volume/restored/alone"
 # One that cannot be opened now, for somebody has a lease of it, and is read later
 python3 -c 'import fcntl, os, signal, sys
