@@ -181,6 +181,9 @@ static mode_t safe_mode(const struct restore_run *run, const struct pst_object *
     return mode;
 }
 
+/* Some file systems, such as those of SMB, take what they do not keep for done. */
+#define IGNORED (-EOPNOTSUPP)
+
 /* What is right already is not set: for a file system each is a change of the inode. *status: as it
  * is then. */
 static int set_owner(struct restore_run *run, int fd, const struct object_record *record,
@@ -191,9 +194,20 @@ static int set_owner(struct restore_run *run, int fd, const struct object_record
     if (!run->set_owners || (status->st_uid == object->uid && status->st_gid == object->gid))
         return 0;
     int error = pst_inode_set_owner(fd, object->uid, object->gid);
-    if (error)
-        return restore_miss_part(run, error, record, "could not set the owner of");
-    return fstat(fd, status) < 0 ? -errno : 0;
+    if (fstat(fd, status) < 0)
+        return -errno;
+    if (!error && (status->st_uid != object->uid || status->st_gid != object->gid))
+        error = IGNORED;
+    return error ? restore_miss_part(run, error, record, "could not set the owner of") : 0;
+}
+
+static int set_mode(int fd, mode_t mode)
+{
+    struct stat status;
+    int error = pst_inode_set_mode(fd, mode);
+    if (!error && fstat(fd, &status) < 0)
+        error = -errno;
+    return !error && (status.st_mode & 07777) != mode ? IGNORED : error;
 }
 
 /* Which inode it is that restore_set_flags() gives the object's flags to. */
@@ -233,7 +247,7 @@ static int set_metadata(struct restore_run *run, int fd, const struct object_rec
         return error;
     mode_t mode = safe_mode(run, object, &status) & ~withheld;
     if (object->type != PST_OBJECT_SYMLINK && mode != (status.st_mode & 07777))
-        error = pst_inode_set_mode(fd, mode);
+        error = set_mode(fd, mode);
     if (error)
         error = restore_miss_part(run, error, record, "could not set the mode of");
     if (error)

@@ -6,6 +6,7 @@
  * cut-BYTES is cut to that when it was looked at, one called "grown" gets longer, and "replaced"
  * another. CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
  * FILE_SYSTEM=MAGIC: by fstatfs(2) all files lie on a file system of this kind.
+ * IGNORED=1: chown(2) and chmod(2) do nothing, and say that it is done.
  * UNSYNCED=PATH: syncfs(2) of the file system there fails, as where a disk has lost what it took.
  * LOCKS=none: flock(2) sees no lock of others and shows them none, as where a file system keeps
  * locks to one host.
@@ -24,6 +25,8 @@
 #include <unistd.h>
 
 typedef int (*clock_function)(clockid_t clock, struct timespec *time);
+typedef int (*fchmod_function)(int fd, mode_t mode);
+typedef int (*fchownat_function)(int directory, const char *name, uid_t uid, gid_t gid, int flags);
 typedef int (*flock_function)(int fd, int operation);
 typedef int (*fstatfs_function)(int fd, struct statfs *system);
 typedef int (*fstatat_function)(int directory, const char *name, struct stat *status, int flags);
@@ -118,6 +121,22 @@ int fstatfs(int fd, struct statfs *system)
     if (magic && result == 0)
         system->f_type = strtol(magic, NULL, 0);
     return result;
+}
+
+int fchownat(int directory, const char *name, uid_t uid, gid_t gid, int flags)
+{
+    static fchownat_function real;
+    if (!real)
+        real = (fchownat_function)dlsym(RTLD_NEXT, "fchownat");
+    return getenv("IGNORED") ? 0 : real(directory, name, uid, gid, flags);
+}
+
+int fchmod(int fd, mode_t mode)
+{
+    static fchmod_function real;
+    if (!real)
+        real = (fchmod_function)dlsym(RTLD_NEXT, "fchmod");
+    return getenv("IGNORED") ? 0 : real(fd, mode);
 }
 
 int syncfs(int fd)

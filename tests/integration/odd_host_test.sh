@@ -148,8 +148,25 @@ unsynced_mount() {
     done
 }
 
+# A file system may take an owner and a mode, and keep neither.
+kept_by_nobody() {
+    local name
+    is_root || return 0
+    mkdir -p "$disk/odd/narrow"
+    for name in plain other set; do echo "$name" >"$disk/odd/$name"; done
+    chown 1234:1234 "$disk/odd/other"
+    chmod 4755 "$disk/odd/set"
+    chmod 711 "$disk/odd/narrow"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/odd" --to "$disk/odd-to"
+    expect_exit 3 env LD_PRELOAD="$preloaded" IGNORED=1 "$penstock" restore --from "$disk/odd-to" --target "$memory/ignored"
+    expect_message 'could not set the owner of odd/other: Operation not supported' 'could not set the mode of odd/set' 'could not set the mode of odd/narrow'
+    ! grep -q odd/plain "$memory/err" || fail 'the owner and mode of this one are right'
+    expect_exit 0 "$penstock" restore --from "$disk/odd-to" --target "$memory/kept"
+}
+
 errors
 unsynced_mount
+kept_by_nobody
 file_systems_that_hide_changes
 one_of_two_names_goes
 changed_before_it_is_read
