@@ -32,9 +32,11 @@ int origin_find(const struct pst_backup *backup, const struct pst_origin *origin
         snprintf(what + used, room, ": it has no such node, or another number or cluster");
         return -PST_E_INCONSISTENT;
     }
-    snprintf(what + used, room, ", node %u", origin->node);
-    if ((*found)->nodes[*index].parts_count == 0)
+    if ((*found)->nodes[*index].parts_count == 0) {
+        snprintf(what + used, room, ", node %u: %.300s", origin->node, (*found)->reason);
         return (*found)->is_elsewhere[*index] ? -PST_E_BASE_MISSING : -PST_E_CORRUPT;
+    }
+    snprintf(what + used, room, ", node %u", origin->node);
     bool is_shut = (*found)->is_sealed[*index] && !(*found)->keys[*index].secret;
     return is_shut ? -PST_E_NO_KEY : 0;
 }

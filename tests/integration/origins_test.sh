@@ -108,6 +108,10 @@ damaged() {
     cmp "$work/was-3/second" "$work/most/second"
     expect_absent "$work/most/large"
     cp "$work/part" "$part"
+    mv "$work/to/BACKUP-1/BACKUP-1.1.manifest" "$work/manifest"
+    expect_exit 1 "$penstock" verify --from "$work/to" 3
+    expect_message 'backup 1, uid .*, node 1: .*BACKUP-1.1.manifest'
+    mv "$work/manifest" "$work/to/BACKUP-1/BACKUP-1.1.manifest"
     expect_exit 0 "$penstock" verify --from "$work/to" 3 # else prune would not count it
 }
 
