@@ -40,6 +40,7 @@ struct pst_repository_status {
     /* Both alike: it is the same one, whatever its name is. */
     uint64_t device;
     uint64_t inode;
+    uint64_t changed_ns; /* ctime, which no copy has */
 };
 
 enum pst_repository_lock {

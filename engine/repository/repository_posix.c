@@ -75,6 +75,7 @@ static int posix_status(struct pst_repository *repository, int directory, const 
         .bytes = (uint64_t)found.st_size,
         .device = found.st_dev,
         .inode = found.st_ino,
+        .changed_ns = (uint64_t)found.st_ctim.tv_sec * 1000000000 + (uint64_t)found.st_ctim.tv_nsec,
     };
     return 0;
 }

@@ -34,11 +34,31 @@ struct pst_verified pst_verified_after(const struct pst_verified *verified, uint
     };
 }
 
-static int write_note(struct pst_repository *repository, int directory, uint32_t number,
-                      const char *text)
+/* Since when the decision has been in this directory: a note that was copied with it is of where it
+ * came from, and says nothing of the copy. */
+static uint64_t here_since_ns(struct pst_repository *repository, int directory, uint32_t number)
 {
-    const struct layout_name name = layout_verified(number);
+    const struct layout_name names[] = {layout_cluster_manifest(number),
+                                        layout_cluster_copy(number)};
+    struct pst_repository_status status;
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (repository_status(repository, directory, names[i].text, &status) == 0)
+            return status.changed_ns;
+    }
+    return 0;
+}
+
+static int write_note(struct pst_repository *repository, int directory,
+                      const struct pst_backup *backup, const struct pst_verified *verified)
+{
+    char text[NOTE_BYTES], uid[2 * PST_UID_BYTES + 1];
+    const struct layout_name name = layout_verified(backup->number);
     const struct layout_name temporary = layout_temporary(name.text);
+    pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
+    snprintf(text, sizeof(text), "%s %llu %s %u %u %u %llu\n", uid,
+             (unsigned long long)verified->unix_ns, verified->is_damaged ? "damaged" : "whole",
+             verified->windows, verified->next, verified->covered,
+             (unsigned long long)here_since_ns(repository, directory, backup->number));
     int error = repository_overwrite(repository, directory, temporary.text, text, strlen(text));
     if (!error)
         error = repository_rename(repository, directory, temporary.text, name.text, true);
@@ -48,37 +68,37 @@ static int write_note(struct pst_repository *repository, int directory, uint32_t
 int pst_verified_note(const struct pst_backup *backup, const struct pst_backup_hold *hold,
                       const struct pst_verified *verified)
 {
-    char text[NOTE_BYTES], uid[2 * PST_UID_BYTES + 1];
     int first = 0;
-    pst_hex_encode(backup->uid, PST_UID_BYTES, uid);
-    snprintf(text, sizeof(text), "%s %llu %s %u %u %u\n", uid,
-             (unsigned long long)verified->unix_ns, verified->is_damaged ? "damaged" : "whole",
-             verified->windows, verified->next, verified->covered);
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(backup, i + 1)) {
         int error = hold->handles[i] < 0 ? hold->handles[i]
                                          : write_note(&backup->directories->repositories[i],
-                                                      hold->handles[i], backup->number, text);
+                                                      hold->handles[i], backup, verified);
         first = first ? first : error;
     }
     return first;
 }
 
-static bool parse(const char *text, const uint8_t *uid, struct pst_verified *verified)
+/* since_ns: of the directory where it lies. Damage counts in a copy, too. */
+static bool parse(const char *text, const uint8_t *uid, uint64_t since_ns,
+                  struct pst_verified *verified)
 {
     char found[2 * PST_UID_BYTES + 1], wanted[2 * PST_UID_BYTES + 1], state[8];
-    unsigned long long unix_ns;
+    unsigned long long unix_ns, noted_ns = 0;
     pst_hex_encode(uid, PST_UID_BYTES, wanted);
-    if (sscanf(text, "%32s %llu %7s %u %u %u\n", found, &unix_ns, state, &verified->windows,
-               &verified->next, &verified->covered) != 6)
+    if (sscanf(text, "%32s %llu %7s %u %u %u %llu\n", found, &unix_ns, state, &verified->windows,
+               &verified->next, &verified->covered, &noted_ns) < 6)
         return false;
+    bool is_copied = noted_ns != since_ns;
+    if (is_copied)
+        verified->next = verified->covered = 0;
     verified->unix_ns = unix_ns;
     verified->is_known = true;
     verified->is_damaged = strcmp(state, "damaged") == 0;
     bool is_legal = verified->windows > 0 && verified->windows <= PST_VERIFIED_WINDOWS_MAX &&
                     verified->next < verified->windows && verified->covered <= verified->windows;
     return is_legal && strcmp(found, wanted) == 0 &&
-           (verified->is_damaged || strcmp(state, "whole") == 0);
+           (verified->is_damaged || (strcmp(state, "whole") == 0 && !is_copied));
 }
 
 void verified_read(struct pst_repository *repository, int directory, uint32_t number,
@@ -91,6 +111,7 @@ void verified_read(struct pst_repository *repository, int directory, uint32_t nu
     if (bytes <= 0)
         return;
     text[bytes] = '\0';
-    if (parse(text, uid, &read) && (!verified->is_known || read.unix_ns > verified->unix_ns))
+    if (parse(text, uid, here_since_ns(repository, directory, number), &read) &&
+        (!verified->is_known || read.unix_ns > verified->unix_ns))
         *verified = read;
 }

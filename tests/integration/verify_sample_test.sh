@@ -130,6 +130,31 @@ notes() {
     expect_absent "$backups/BACKUP-1"
 }
 
+# A copy has the note of what it was made from, which says nothing of it unless it is bad.
+copied() {
+    local copy=$disk/copy part
+    mkdir "$disk/one"
+    head -c 300000 /dev/urandom >"$disk/one/file"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/one" --to "$disk/original" --ldms 1
+    expect_exit 0 "$penstock" verify --from "$disk/original"
+    cp -a "$disk/original" "$copy"
+    part=$(echo "$copy"/BACKUP-1/*/*.data)
+    flip "$part" 100000
+    expect_exit 0 "$penstock" list --from "$copy" --json
+    expect_json '.[0].verified == null'
+    expect_exit 1 "$penstock" verify --from "$copy" --newer-than-verified
+    expect_message "$(basename "$part"): offset"
+    cp -a "$copy" "$copy.again"
+    expect_exit 0 "$penstock" list --from "$copy.again" --json
+    expect_json '.[0].verified.damaged'
+    expect_exit 0 "$penstock" verify --from "$disk/original" --newer-than-verified
+    expect_message 'no backup is newer than the last one that was found whole'
+    mv "$disk/original" "$disk/moved"
+    expect_exit 0 "$penstock" list --from "$disk/moved" --json
+    expect_json '.[0].verified.damaged == false'
+    rm -r "$disk/one" "$disk/moved" "$copy" "$copy.again"
+}
+
 # expect_verified EXIT NUMBERS [OPTION]...: verify --newer-than-verified takes these, in this order.
 expect_verified() {
     local code=$1 numbers=$2
@@ -224,5 +249,6 @@ damage
 damage_of_base
 only
 notes
+copied
 newer
 newer_sealed
