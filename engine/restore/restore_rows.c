@@ -197,6 +197,20 @@ static int finish_file(struct rows *rows, const struct database_tables *database
     return error;
 }
 
+/* Of a damaged catalogue tables may be lost with their names; those that were asked for by name are
+ * there. */
+static int doubt_tables(struct rows *rows, const struct database_tables *database)
+{
+    struct restore_run *run = rows->run;
+    uint32_t node = database->record->node;
+    uint64_t wanted = run->backup->nodes[node].common.sums.objects;
+    if (!run->lost_catalogue || run->options->tables_count > 0 ||
+        run->objects.counts[node] >= wanted)
+        return 0;
+    return restore_miss(run, -PST_E_CORRUPT, find_record(rows, database->record),
+                        "may lack tables, for the catalogue is damaged:");
+}
+
 static int directory_of(const struct rows *rows, const struct database_tables *database)
 {
     if (!rows->run->has_target)
@@ -228,6 +242,7 @@ static int restore_database(struct rows *rows, const struct database_tables *dat
         return fail_sink(rows, error, database->record, text);
     error = pour_tables(rows, database, sink);
     sink->close(sink);
+    error = error ? error : doubt_tables(rows, database);
     return error || rows->exported || !rows->run->has_target ? error
                                                              : finish_file(rows, database, &object);
 }

@@ -476,6 +476,17 @@ damaged_rows() {
     expect_exit 0 "$penstock" restore --from "$memory/backups" --target "$memory/target" --force --keep-going
     diff <(mdb_dump -a "$memory/env" | grep -v mapsize) \
         <(mdb_dump -n -a "$memory/target/data.mdb" | grep -v mapsize) >&2 || fail 'the newer environment did not come'
+    # What tables a lost part had nobody knows: without them it is no whole environment.
+    expect_exit 0 "$penstock" backup --source "lmdb:$memory/env" --to "$memory/parts" --logical --chunk 64K --ldms 2
+    for data in "$memory"/parts/BACKUP-1/*PART*/*.data; do
+        mv "$data" "$memory/part"
+        rm -rf "$memory/target"
+        expect_exit 3 "$penstock" restore --from "$memory/parts" --target "$memory/target" --keep-going 1
+        [ ! -e "$memory/target/data.mdb" ] ||
+            diff <(mdb_dump -a "$memory/env" | grep -v mapsize) <(mdb_dump -n -a "$memory/target/data.mdb" | grep -v mapsize) >&2 ||
+            fail 'an environment that lacks tables is called whole'
+        mv "$memory/part" "$data"
+    done
 }
 
 # An environment that has lost its end costs its backup, by name, and nothing else.
