@@ -110,8 +110,11 @@ int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
                   struct pst_look **opened, char *message)
 {
     *opened = NULL;
-    if (!pst_backup_is_usable(backup->state))
-        return look_fail(message, backup->error, "%s", backup->reason);
+    if (!pst_backup_is_usable(backup->state)) {
+        /* -EINVAL: something in it is no file, which is not the caller's fault */
+        int error = backup->error == -EINVAL ? -PST_E_NOT_BACKUP : backup->error;
+        return look_fail(message, error, "%s", backup->reason);
+    }
     struct pst_look *look = calloc(1, sizeof(*look));
     if (!look)
         return look_fail(message, -ENOMEM, "out of memory");

@@ -126,6 +126,7 @@ damaged_files() {
         rm "$disk/bad/$file"
         mkdir "$disk/bad/$file"
         rejected "$file"
+        expect_exit 1 "$penstock" ls --from "$disk/bad" --id 1
         fresh
         rm "$disk/bad/$file"
         ln -s /dev/zero "$disk/bad/$file"
