@@ -1,26 +1,52 @@
 """What benches share that run a backup beside something else on its disk."""
 import json
 import os
-import random
 import shutil
-import statistics
 import subprocess
+import threading
+import time
 
 import pairs as shared
 
 CHANGED = 3  # exit code: some files were
+WRITE_BYTES = 8192
+WRITTEN_BYTES = 64 << 20
 
 
-def add_options(parser, rounds, seconds):
+class Writer:
+    """A thread that writes 8 KiB and syncs it, as often as that, until its end, and how long its syncs took, in seconds."""
+
+    def __init__(self, place, every_seconds):
+        self.fd = os.open(os.path.join(place, "synced"), os.O_RDWR | os.O_CREAT, 0o600)
+        os.pwrite(self.fd, bytes(WRITTEN_BYTES), 0)
+        os.fsync(self.fd)
+        self.every_seconds, self.took, self.stops = every_seconds, [], threading.Event()
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        data, offset = os.urandom(WRITE_BYTES), 0
+        while not self.stops.wait(self.every_seconds):
+            began = time.perf_counter()
+            os.pwrite(self.fd, data, offset)
+            os.fdatasync(self.fd)
+            self.took.append(time.perf_counter() - began)
+            offset = (offset + WRITE_BYTES) % WRITTEN_BYTES
+
+    def end(self):
+        self.stops.set()
+        self.thread.join()
+        os.close(self.fd)
+        return self.took
+
+
+def add_options(parser, rounds):
     parser.add_argument("--penstock", required=True, help="the program to measure")
     parser.add_argument("--place", required=True, help="directory on the disk to work in")
     parser.add_argument("--pace", action="append", default=[], help="default: max and auto")
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--seconds", type=int, default=seconds)
     parser.add_argument("--mib", type=int, default=4096, help="of files of 64 MiB")
     parser.add_argument("--ldms", type=int, default=1)
-    parser.add_argument("--job", choices=("backup", "verify", "restore"), default="backup",
-                        help="what is run where nothing runs beside it; else it is a backup")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of each backup")
 
 
@@ -46,38 +72,3 @@ def back_up(arguments, place, pace, source="source", changes=False):
 
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
-
-
-def run_alone(arguments, place, pace):
-    """Seconds: of a backup its own; of what reads one, from the disk, those of the process."""
-    if arguments.job == "backup":
-        prepare(place)
-        return back_up(arguments, place, pace)["elapsed_ns"] / 1e9
-    backups, target = (os.path.join(place, name) for name in ("backups", "restored"))
-    shutil.rmtree(target, ignore_errors=True)
-    shared.forget_pages(backups)
-    os.sync()
-    return shared.timed([arguments.penstock, arguments.job, "--from", backups, "--ldms", str(arguments.ldms),
-                         "--pace", pace, "--quiet",
-                         *(["--target", target] if arguments.job == "restore" else [])])[0]
-
-
-def measure_alone(arguments, place):
-    if arguments.job != "backup":
-        back_up(arguments, place, "max")
-    times = {pace: [] for pace in arguments.pace}
-    lot = random.Random(1)
-    for _ in range(arguments.rounds):
-        for pace in lot.sample(arguments.pace, len(arguments.pace)):
-            times[pace].append(run_alone(arguments, place, pace))
-    first = times[arguments.pace[0]]
-    for pace in arguments.pace:
-        ratios = [other / one for one, other in zip(first, times[pace])]
-        low, high = shared.confidence_interval(ratios)
-        figures = {"message_type": "pace-alone", "job": arguments.job, "pace": pace, "pairs": len(ratios),
-                   "seconds": round(statistics.median(times[pace]), 3),
-                   "ratio": round(statistics.median(ratios), 3), "low": round(low, 3),
-                   "high": round(high, 3)}
-        print(json.dumps(figures) if getattr(arguments, "json", False) else
-              "{job} {pace:6} {seconds} s alone, {ratio} [{low}, {high}] of the first pace's, {pairs} "
-              "pairs".format(**figures), flush=True)
