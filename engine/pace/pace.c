@@ -370,40 +370,55 @@ static void begin_window(struct pst_pace *pace, uint64_t now_ns)
 {
     uint32_t first = pace->control.quiet_first;
     uint64_t quiet_ns = first > 0 ? QUIET_FIRST_NS : QUIET_NS, left_ns = silence_ns(pace, now_ns);
-    if (pace->control.wants_quiet && left_ns == 0) {
+    if (pace->control.wants_quiet && left_ns == 0 && !pace->is_beginning) {
         left_ns = first > 0 ? first * QUIET_FIRST_NS : QUIET_NS;
         put(&pace->host->quiet_until_ns, now_ns + left_ns);
     }
     pace->was_quiet = left_ns > 0;
-    uint64_t step_ns = pace->control.opens ? OPEN_NS : STEP_NS;
+    uint64_t step_ns = pace->is_beginning    ? QUIET_FIRST_NS
+                       : pace->control.opens ? OPEN_NS
+                                             : STEP_NS;
     uint64_t window_ns = !pace->was_quiet ? step_ns : left_ns < quiet_ns ? left_ns : quiet_ns;
     put(&pace->step_at_ns, now_ns + window_ns);
 }
 
-/* One step; whose turn it is. */
+/* Who is to listen first reads for a moment before that, by small requests: a job that is over by
+ * then has listened for nothing. */
+static void begin(struct pst_pace *pace, const struct pressure_sample *now, uint64_t now_ns)
+{
+    pace->was_quiet = false;
+    pace->control_version = get_small(&pace->version);
+    pace_control_init(&pace->control, pace->depth_max, get(&pace->min_rate), now->io_per_mille,
+                      now->cpu_per_mille);
+    pace->is_beginning = pace->control.wants_quiet && silence_ns(pace, now_ns) == 0;
+}
+
+static void step(struct pst_pace *pace, const struct pace_window *window)
+{
+    bool was_held = pace_control_is_held(&pace->control);
+    enum pst_pace_reason reason = was_held ? pace->control.reason : PST_PACE_FREE;
+    atomic_fetch_add_explicit(&pace->held_ns[reason], window->elapsed_ns, RELAXED);
+    pace_control_step(&pace->control, window);
+}
+
+/* Whose turn it is. */
 static void decide(struct pst_pace *pace, uint64_t now_ns)
 {
     struct pressure_sample now;
     struct pace_window window;
-    uint32_t version = get_small(&pace->version);
     pressure_read(&pace->pressure, &now);
     fill(pace, &now, now_ns, &window);
-    bool begins =
-        pace->before_ns == 0 || window.elapsed_ns > PAUSE_NS || pace->control_version != version;
+    bool begins = pace->before_ns == 0 || window.elapsed_ns > PAUSE_NS ||
+                  pace->control_version != get_small(&pace->version);
     pace->before = now;
     pace->before_ns = now_ns;
-    if (begins) {
-        pace->was_quiet = false;
-        pace->control_version = version;
-        pace_control_init(&pace->control, pace->depth_max, get(&pace->min_rate), now.io_per_mille,
-                          now.cpu_per_mille);
-    } else {
-        bool was_held = pace_control_is_held(&pace->control);
-        enum pst_pace_reason reason = was_held ? pace->control.reason : PST_PACE_FREE;
-        atomic_fetch_add_explicit(&pace->held_ns[reason], window.elapsed_ns, RELAXED);
-        pace_control_step(&pace->control, &window);
-    }
-    bool is_held = pace_control_is_held(&pace->control);
+    if (begins)
+        begin(pace, &now, now_ns);
+    else if (pace->is_beginning)
+        pace->is_beginning = false;
+    else
+        step(pace, &window);
+    bool is_held = pace->is_beginning || pace_control_is_held(&pace->control);
     publish(pace, is_held ? pace->control.bytes_per_s : 0,
             is_held ? pace->control.depth : pace->depth_max, PST_IO_PRIORITY_LOW,
             pace->control.reason);

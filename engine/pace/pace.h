@@ -50,6 +50,7 @@ struct pst_pace {
     uint64_t before_ns;               /* 0: nothing was measured yet */
     uint64_t host_io_ns, host_cpu_ns; /* what the page said then */
     atomic_bool was_quiet;
+    bool is_beginning; /* for a moment, before it listens for the first time */
     uint32_t depth_max;
 
     /* Since the start, for reports. */

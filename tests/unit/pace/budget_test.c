@@ -270,15 +270,22 @@ static bool is_silent(struct pst_pace_share *share)
     return false;
 }
 
-/* Where others used a disk of late. */
-static void auto_listens_before_it_begins(void)
+/* Where others used a disk of late: for a moment it reads by small requests, and then it listens.
+ */
+static void auto_listens_when_it_has_begun(void)
 {
     struct pst_pace_share share;
     host = (struct host_page){0};
     open_auto(&pace, &share, "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
-    uint64_t now_ns = pst_monotonic_ns();
-    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), now_ns + NS_PER_S / 100);
-    CU_ASSERT_EQUAL(atomic_load(&host.quiet_until_ns), now_ns + 3 * NS_PER_S / 100);
+    atomic_store(&pace.min_rate, 0); /* then it looks first at what could be read */
+    uint64_t now_ns = pst_monotonic_ns(), later_ns = now_ns + NS_PER_S / 100;
+    CU_ASSERT_EQUAL(pace_tick(&share, now_ns), later_ns);
+    CU_ASSERT_EQUAL(atomic_load(&host.quiet_until_ns), 0);
+    CU_ASSERT_EQUAL(pst_pace_take(&share, 1), 1);
+    CU_ASSERT_EQUAL(pst_pace_depth(&share), 4);
+    CU_ASSERT_TRUE(pace_is_gentle(&share));
+    CU_ASSERT_EQUAL(pace_tick(&share, later_ns), later_ns + NS_PER_S / 100);
+    CU_ASSERT_EQUAL(atomic_load(&host.quiet_until_ns), later_ns + 3 * NS_PER_S / 100);
     CU_ASSERT_TRUE(is_silent(&share));
     close_auto(&pace, &share);
 }
@@ -289,7 +296,8 @@ static void each_window_of_a_silence_ends_in_time(void)
     struct pst_pace_share share;
     host = (struct host_page){0};
     open_auto(&pace, &share, "some avg10=50.00 avg60=0.00 avg300=0.00 total=1\n");
-    uint64_t now_ns = pst_monotonic_ns();
+    uint64_t now_ns = pst_monotonic_ns() + NS_PER_S / 100;
+    pace_tick(&share, now_ns - NS_PER_S / 100);
     pace_tick(&share, now_ns);
     share.wait_ns = now_ns + 3 * NS_PER_S / 100;
     CU_ASSERT_EQUAL(pst_pace_sleep_ns(&share, now_ns), NS_PER_S / 100);
@@ -359,7 +367,7 @@ int main(void)
         {"unused budget is gone", unused_budget_is_gone},
         {"small files count as a block", small_files_count_as_a_block},
         {"only auto ticks", only_auto_ticks},
-        {"auto listens before it begins", auto_listens_before_it_begins},
+        {"auto listens when it has begun", auto_listens_when_it_has_begun},
         {"each window of a silence ends in time", each_window_of_a_silence_ends_in_time},
         {"a silence is everybody's", a_silence_is_everybodys},
         {"a silence has an end", a_silence_has_an_end},
