@@ -7,7 +7,7 @@
 
 #include "penstock/limits.h"
 
-#define PACE_DEFAULT "max"
+#define PACE_DEFAULT "auto"
 
 int job_pace_read(const char *pace, uint64_t min_rate, struct pst_pace_setting *setting,
                   char *message)

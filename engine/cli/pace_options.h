@@ -11,7 +11,7 @@
     {.name = "pace",                                                                               \
      .kind = CLI_OPTION_TEXT,                                                                      \
      .argument = "max|auto|RATE",                                                                  \
-     .fallback = "max",                                                                            \
+     .fallback = "auto",                                                                           \
      .help = "how fast to read, all threads together: as fast as it goes; as fast as the host's "  \
              "other work allows; or at most so many bytes a second, such as 50M"},                 \
     {                                                                                              \

@@ -138,7 +138,7 @@ struct pst_backup_job {
     uint32_t full_every; /* "auto": of so many backups one has no base; 0: there is no limit */
     bool rehash;         /* read files even if size, times and inode are as they were */
     /* How fast the LDMs read, all together: "max", "auto" (as fast as the host's other work
-     * allows), or bytes a second, such as "50M"; NULL: "max". min_rate: auto never goes below;
+     * allows), or bytes a second, such as "50M"; NULL: "auto". min_rate: auto never goes below;
      * 0: half of what is read without a limit. */
     const char *pace;
     uint64_t min_rate;
