@@ -99,7 +99,9 @@ static int refer_to_help(const char *name)
     return 2;
 }
 
-int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest)
+/* order: "+": what is no option ends them, "": they may stand behind it, too. */
+static int parse(int argc, char **argv, const struct choice *choices, const char *more,
+                 const char *order, int *rest)
 {
     struct option options[CHOICES_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
     uint32_t count = 0;
@@ -111,7 +113,7 @@ int choices_parse(int argc, char **argv, const struct choice *choices, const cha
     }
     int option, index = 0;
     optind = 1;
-    while ((option = getopt_long(argc, argv, "+", options, &index)) != -1) {
+    while ((option = getopt_long(argc, argv, order, options, &index)) != -1) {
         if (option == 'h') {
             print_usage(stdout, argv[0], choices, more);
             return 0;
@@ -127,6 +129,24 @@ int choices_parse(int argc, char **argv, const struct choice *choices, const cha
     if (more || optind == argc)
         return -1;
     (void)fprintf(stderr, "penstock-bench: %s takes no '%s'\n", argv[0], argv[optind]);
+    return refer_to_help(argv[0]);
+}
+
+int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest)
+{
+    return parse(argc, argv, choices, more, "+", rest);
+}
+
+int choices_parse_operand(int argc, char **argv, const struct choice *choices, const char *more,
+                          const char **operand)
+{
+    int rest, status = parse(argc, argv, choices, more, "", &rest);
+    if (status >= 0)
+        return status;
+    *operand = argv[rest];
+    if (rest + 1 == argc)
+        return -1;
+    (void)fprintf(stderr, "penstock-bench: %s takes one %s\n", argv[0], more);
     return refer_to_help(argv[0]);
 }
 

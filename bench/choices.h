@@ -69,6 +69,10 @@ struct common_choices {
  * code, with everything said. */
 int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest);
 
+/* The same of a subcommand that takes one other argument, which *operand gets. */
+int choices_parse_operand(int argc, char **argv, const struct choice *choices, const char *more,
+                          const char **operand);
+
 /* The same of a subcommand that has the common ones, which it puts into force: it moves the process
  * to the CPUs, and finds the program. */
 int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,

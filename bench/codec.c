@@ -1,7 +1,6 @@
 /* penstock-bench codec: chunks of a file encoded, or encrypted, as an LDM does it, in steps, beside
  * one call of the library for each, in turns. One thread; CPU time, for a host that is busy. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include <zstd.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
 #include "bench/samples.h"
@@ -232,18 +232,6 @@ static void print_heading(const struct data *data, uint32_t rounds)
         "at once", "longest ms");
 }
 
-static const char usage_text[] =
-    "usage: penstock-bench codec [OPTION]... FILE\n"
-    "  --rounds N    over the file's first 256 MiB for each codec, up to 512 (default: 10)\n"
-    "  --json        JSON lines on standard output\n";
-
-static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 int bench_codec(int argc, char **argv)
 {
     static struct codec codecs[] = {{.name = "lz4"},
@@ -253,38 +241,29 @@ int bench_codec(int argc, char **argv)
                                     {.name = "zstd:9", .level = 9},
                                     {.name = "aes-gcm", .is_cipher = true}};
     struct data data = {0};
-    uint32_t rounds = 10;
+    uint64_t rounds = 10;
     bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (option == 'j') {
-            json = true;
-            continue;
-        }
-        rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
-        if (rounds == 0)
-            break;
-    }
-    if (rounds == 0 || optind + 1 != argc) {
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
-    if (!read_data(argv[optind], &data)) {
-        (void)fprintf(stderr, "%s: %s\n", argv[optind],
+    const char *file;
+    const struct choice choices[] = {
+        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX,
+         "over the file's first 256 MiB for each codec, up to 512"},
+        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        {0}};
+    int status = choices_parse_operand(argc, argv, choices, "FILE", &file);
+    if (status >= 0)
+        return status;
+    if (!read_data(file, &data)) {
+        (void)fprintf(stderr, "%s: %s\n", file,
                       errno ? strerror(errno) : "is shorter than a chunk");
         return 1;
     }
-    const char *const places[] = {argv[optind], NULL};
+    const char *const places[] = {file, NULL};
     if (json)
         facts_print(true, argv, places);
     else
-        print_heading(&data, rounds);
+        print_heading(&data, (uint32_t)rounds);
     for (uint32_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-        run_codec(&codecs[i], &data, rounds, json);
+        run_codec(&codecs[i], &data, (uint32_t)rounds, json);
     free(data.raw);
     free(data.stored);
     return 0;

@@ -2,7 +2,6 @@
  * buffer, or read there from a file, and hashed, by one thread. Prints GB/s, a line a round. */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <xxhash.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
 #include "bench/samples.h"
@@ -27,7 +27,7 @@
 struct origin {
     char *data; /* NULL: the file */
     int fd;
-    uint32_t mib;
+    uint64_t mib;
     bool hashes;
     bool json;
 };
@@ -81,7 +81,8 @@ static int measure(const struct origin *origin, uint32_t rounds)
     }
     free(chunk);
     if (!is_read)
-        (void)fprintf(stderr, "the file cannot be read, or has less than %u MiB\n", origin->mib);
+        (void)fprintf(stderr, "the file cannot be read, or has less than %llu MiB\n",
+                      (unsigned long long)origin->mib);
     else if (origin->json)
         print_json(origin, seconds, rounds);
     return !is_read;
@@ -114,60 +115,26 @@ static int measure_file(struct origin *origin, const char *path, uint32_t rounds
     return code;
 }
 
-static const char usage_text[] = "usage: penstock-bench copy-hash [OPTION]...\n"
-                                 "  --mib N       of memory, up to 16384 (default: 1024)\n"
-                                 "  --file PATH   read(2) from it, instead of memcpy\n"
-                                 "  --copy-only   without a hash\n"
-                                 "  --rounds N    through all of it, up to 512 (default: 10)\n"
-                                 "  --json        JSON lines on standard output\n";
-
-static const struct option long_options[] = {
-    {"mib", required_argument, NULL, 'm'},
-    {"rounds", required_argument, NULL, 'r'},
-    {"file", required_argument, NULL, 'f'},
-    {"copy-only", no_argument, NULL, 'c'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 int bench_copy_hash(int argc, char **argv)
 {
-    struct origin origin = {.mib = 1024, .hashes = true};
+    struct origin origin = {.mib = 1024};
     const char *path = NULL;
-    uint32_t rounds = 10;
-    int option;
-    bool is_wrong = false;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        switch (option) {
-        case 'h':
-            (void)fputs(usage_text, stdout);
-            return 0;
-        case 'm':
-            origin.mib = bench_number(optarg, 16384);
-            break;
-        case 'r':
-            rounds = bench_number(optarg, RESULT_ROUNDS_MAX);
-            break;
-        case 'f':
-            path = optarg;
-            break;
-        case 'c':
-            origin.hashes = false;
-            break;
-        case 'j':
-            origin.json = true;
-            break;
-        default:
-            is_wrong = true;
-        }
-    }
-    if (is_wrong || origin.mib == 0 || rounds == 0 || optind != argc) {
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
+    uint64_t rounds = 10;
+    bool copies_only = false;
+    const struct choice choices[] = {
+        {"mib", CHOICE_COUNT, "N", &origin.mib, 16384, "of memory, up to 16384"},
+        {"file", CHOICE_TEXT, "PATH", &path, 0, "read(2) from it, instead of memcpy"},
+        {"copy-only", CHOICE_SWITCH, NULL, &copies_only, 0, "without a hash"},
+        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX, "through all of it, up to 512"},
+        {"json", CHOICE_SWITCH, NULL, &origin.json, 0, "JSON lines on standard output"},
+        {0}};
+    int rest, status = choices_parse(argc, argv, choices, NULL, &rest);
+    if (status >= 0)
+        return status;
+    origin.hashes = !copies_only;
     const char *const places[] = {path, NULL};
     if (origin.json)
         facts_print(true, argv, places);
-    return path ? measure_file(&origin, path, rounds) : measure_memory(&origin, rounds);
+    return path ? measure_file(&origin, path, (uint32_t)rounds)
+                : measure_memory(&origin, (uint32_t)rounds);
 }

@@ -1,7 +1,6 @@
 /* penstock-bench listing: a dir: source listed into nowhere for several numbers of LDMs, in turns:
  * what threads that read ahead gain, and what the walk itself still costs. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <time.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
 #include "bench/samples.h"
@@ -132,58 +132,34 @@ static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, u
     free(drain.slot);
 }
 
-static const char usage_text[] =
-    "usage: penstock-bench listing [OPTION]... DIR\n"
-    "  --ldms N      for 1 to N LDMs, up to 16 (default: 4)\n"
-    "  --rounds N    through all of DIR for each (default: 10)\n"
-    "  --pause US    sleep so long for each fragment, up to 999999, as\n"
-    "                where LDMs are slower: threads are as far ahead of\n"
-    "                the walk as they may be (default: none)\n"
-    "  --json        JSON lines on standard output\n";
-
-static const struct option long_options[] = {
-    {"ldms", required_argument, NULL, 'l'},  {"rounds", required_argument, NULL, 'r'},
-    {"pause", required_argument, NULL, 'p'}, {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},        {NULL, 0, NULL, 0},
-};
-
 int bench_listing(int argc, char **argv)
 {
-    uint32_t ldms_max = 4, rounds = 10, pause_us = 0;
+    uint64_t ldms_max = 4, rounds = 10, pause_us = 0;
     bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (option == 'l')
-            ldms_max = bench_number(optarg, LDMS_MAX);
-        else if (option == 'j')
-            json = true;
-        else if (option == 'p')
-            pause_us = bench_number(optarg, PAUSE_US_MAX);
-        else
-            rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
-        if (ldms_max == 0 || rounds == 0)
-            break;
-    }
-    if (ldms_max == 0 || rounds == 0 || optind + 1 != argc) {
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
+    const char *root;
+    const struct choice choices[] = {
+        {"ldms", CHOICE_COUNT, "N", &ldms_max, LDMS_MAX, "for 1 to N LDMs, up to 16"},
+        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX, "through all of DIR for each"},
+        {"pause", CHOICE_COUNT, "US", &pause_us, PAUSE_US_MAX,
+         "sleep so long for each fragment, up to 999999, as where LDMs are slower: threads are as "
+         "far ahead of the walk as they may be"},
+        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        {0}};
+    int status = choices_parse_operand(argc, argv, choices, "DIR", &root);
+    if (status >= 0)
+        return status;
     char spec[PST_PATH_BYTES_MAX + 8], text[PST_SOURCE_ERROR_BYTES];
     struct pst_source *source;
-    (void)snprintf(spec, sizeof(spec), "dir:%s", argv[optind]);
+    (void)snprintf(spec, sizeof(spec), "dir:%s", root);
     const char *specs[] = {spec};
     if (pst_sources_open(specs, 1, &source, text, sizeof(text))) {
         (void)fprintf(stderr, "%s\n", text);
         return 1;
     }
-    const char *const places[] = {argv[optind], NULL};
+    const char *const places[] = {root, NULL};
     if (json)
         facts_print(true, argv, places);
-    run(source, ldms_max, rounds, pause_us, json);
+    run(source, (uint32_t)ldms_max, (uint32_t)rounds, (uint32_t)pause_us, json);
     pst_source_close(source);
     return 0;
 }

@@ -4,13 +4,13 @@
  * the machine does. A trip: one signal there and one back. A stream: one way, 32 a round. A window:
  * pieces of a manifest there, and a question back (engine/node/blob.h).
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/program.h"
 #include "bench/result.h"
@@ -122,38 +122,23 @@ static void there_and_back(const char *name, uint32_t there, uint32_t back, uint
     printf("%-34s  %9.2f  %9.2f\n", name, took_us, took_us / (there + back));
 }
 
-static const char usage_text[] =
-    "usage: penstock-bench quic-cpu [OPTION]...\n"
-    "  --rounds N    of each exchange (default: 20000); 20 or more with --json\n"
-    "  --json        JSON lines on standard output\n";
-
-static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 int bench_quic_cpu(int argc, char **argv)
 {
     static const char *const places[] = {NULL};
-    uint32_t rounds = 20000;
+    uint64_t choice = 20000;
     bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (option == 'j')
-            json = true;
-        else
-            rounds = option == 'r' ? bench_number(optarg, 100000000) : 0;
-        if (rounds == 0)
-            break;
-    }
-    if (rounds == 0 || optind != argc || (json && rounds < SAMPLES_BATCHES)) {
-        (void)fputs(usage_text, stderr);
+    const struct choice choices[] = {
+        {"rounds", CHOICE_COUNT, "N", &choice, 100000000,
+         "of each exchange; 20 or more with --json"},
+        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        {0}};
+    int rest, status = choices_parse(argc, argv, choices, NULL, &rest);
+    if (status >= 0)
+        return status;
+    uint32_t rounds = (uint32_t)choice;
+    if (json && rounds < SAMPLES_BATCHES) {
+        (void)fprintf(stderr, "penstock-bench: --json takes %u --rounds or more\n",
+                      SAMPLES_BATCHES);
         return 2;
     }
     if (json)

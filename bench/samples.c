@@ -124,14 +124,6 @@ struct samples_ratio samples_ratio(const double *ours, const double *theirs)
     return (struct samples_ratio){(ratios[9] + ratios[10]) / 2, ratios[5], ratios[14]};
 }
 
-uint32_t bench_number(const char *text, uint32_t max)
-{
-    char *end;
-    errno = 0;
-    unsigned long number = strtoul(text, &end, 10);
-    return errno || end == text || *end || *text == '-' || number > max ? 0 : (uint32_t)number;
-}
-
 /* Those that the process may use, as it was started: whoever is pinned sees only one. */
 static const cpu_set_t *allowed(void)
 {

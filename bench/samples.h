@@ -44,9 +44,6 @@ struct samples_ratio {
 };
 struct samples_ratio samples_ratio(const double *ours, const double *theirs);
 
-/* A command line's positive number up to max; 0: it is none. */
-uint32_t bench_number(const char *text, uint32_t max);
-
 /* The CPUs that the process may use. The main thread's first, before it pins anyone. */
 uint32_t bench_cpus(void);
 

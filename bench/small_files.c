@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <getopt.h>
 #include <limits.h>
 #include <linux/openat2.h>
 #include <sched.h>
@@ -21,6 +20,7 @@
 #include <liburing.h>
 
 #include "bench/bench.h"
+#include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
 #include "bench/samples.h"
@@ -379,41 +379,18 @@ static void run(uint32_t rounds, bool json)
     }
 }
 
-static const char usage_text[] =
-    "usage: penstock-bench small-files [OPTION]... DIR\n"
-    "  --rounds N    through all files of DIR of up to 64 KiB, in each way (default: 10)\n"
-    "  --json        JSON lines on standard output\n";
-
-static const struct option long_options[] = {
-    {"rounds", required_argument, NULL, 'r'},
-    {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0},
-};
-
 int bench_small_files(int argc, char **argv)
 {
-    uint32_t rounds = 10;
+    uint64_t rounds = 10;
     bool json = false;
-    int option;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == 'h') {
-            (void)fputs(usage_text, stdout);
-            return 0;
-        }
-        if (option == 'j') {
-            json = true;
-            continue;
-        }
-        rounds = option == 'r' ? bench_number(optarg, RESULT_ROUNDS_MAX) : 0;
-        if (rounds == 0)
-            break;
-    }
-    if (rounds == 0 || optind + 1 != argc) {
-        (void)fputs(usage_text, stderr);
-        return 2;
-    }
-    data.root = argv[optind];
+    const struct choice choices[] = {
+        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX,
+         "through all files of DIR of up to 64 KiB, in each way"},
+        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        {0}};
+    int status = choices_parse_operand(argc, argv, choices, "DIR", &data.root);
+    if (status >= 0)
+        return status;
     data.root_fd = open(data.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
     data.buffers = aligned_alloc(4096, (size_t)BATCH * FILE_BYTES_MAX);
     if (data.root_fd < 0 || !data.buffers)
@@ -425,6 +402,6 @@ int bench_small_files(int argc, char **argv)
     if (json)
         facts_print(true, argv, places);
     bench_pin(0);
-    run(rounds, json);
+    run((uint32_t)rounds, json);
     return 0;
 }
