@@ -142,7 +142,9 @@ static int run_one(struct sweep *sweep, struct configuration *configuration, boo
                                "--direct",
                                configuration->direct,
                                "--compress",
-                               configuration->compress};
+                               configuration->compress,
+                               "--pace", /* who listens to others measures them, too */
+                               "max"};
     for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
         program_add(&program, arguments[i]);
     if (sweep->is_cold)
