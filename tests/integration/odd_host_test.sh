@@ -65,7 +65,7 @@ changed_before_it_is_read() {
     ln "$memory/src/cut-4096" "$memory/src/link" # to what was cut, or is not yet
     random_bytes 70000 >"$memory/other"
     back_up 3 changed
-    expect_message 'complete, but [67] objects could not be read, or changed'
+    expect_message 'complete, but [678] objects could not be read, or changed'
     expect_exit 0 "$penstock" verify --from "$memory/to"
     restore 3
     for name in cut-0 cut-1 cut-4096 link cut-150000 replaced; do

@@ -384,6 +384,8 @@ static int add_symlink(struct listing_job *job, const struct found *found)
     pst_activity_begin("read the symlink", found->path);
     ssize_t bytes = readlinkat(found->directory, found->name, job->link, sizeof(job->link));
     pst_activity_end();
+    if (bytes < 0 && errno == ENOENT && found->path == job->tree.path)
+        tree_forget(&job->tree);
     if (bytes < 0) /* EINVAL: it is no symlink any more */
         return trouble(job, found->path, "cannot read the symlink",
                        errno == EINVAL ? -PST_E_CHANGED : -errno);
@@ -495,15 +497,19 @@ static int visit(struct listing_job *job)
         .name = tree_name(&job->tree),
         .path = job->tree.path,
     };
+    int error = tree_look(&job->tree, &found.status);
+    if (error == TREE_MET)
+        return 0;
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
-    int error = tree_look(&job->tree, &found.status);
     if (!error && !job->dir->is_still && S_ISREG(found.status.st_mode))
         databases_look(&job->databases, found.directory, found.name, found.path, &found.status);
-    if (excludes_match(&job->excludes, found.path, !error && S_ISDIR(found.status.st_mode))) {
+    if (excludes_match(&job->excludes, found.path, S_ISDIR(found.status.st_mode))) {
         job->notes.excluded++;
         return 0;
     }
+    if (error == -PST_E_CHANGED)
+        return trouble(job, found.path, "another file has got this name", error);
     if (error)
         return trouble(job, found.path, "cannot stat a file", error);
     found.hints = tree_hints(&job->tree);
@@ -565,19 +571,13 @@ static int list_file(struct listing_job *job)
 int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
              struct pst_source_listing *listing)
 {
-    struct listing_job *job = malloc(sizeof(*job));
+    struct listing_job *job = calloc(1, sizeof(*job));
     if (!job)
         return -ENOMEM;
     job->dir = (struct dir_source *)source;
     job->listing = listing;
-    job->counter = 0;
-    job->tree.depth = 0;
-    job->is_counted = false;
-    job->system = (struct identity_system){0};
-    job->fragments = 0;
     job->emitted_ns = pst_monotonic_ns();
     job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
-    job->links = (struct links){0};
     job->databases = (struct databases){.notes = &job->notes, .excludes = &job->excludes};
     pst_packer_init(&job->packer, sink, listing);
     int error = excludes_open(&job->excludes, job->dir->filter);

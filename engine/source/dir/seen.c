@@ -3,6 +3,7 @@
 #include "engine/source/dir/seen.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ static uint64_t hash_in(uint64_t directory, uint64_t name)
 static size_t place_of(const struct seen_names *seen, uint64_t hash)
 {
     size_t at = (size_t)hash & (seen->size - 1);
-    while (seen->table[at] && seen->table[at] != hash)
+    while (seen->table[at].hash && seen->table[at].hash != hash)
         at = (at + 1) & (seen->size - 1);
     return at;
 }
@@ -42,7 +43,8 @@ static int grow_table(struct seen_names *seen)
     if (!larger.table)
         return -ENOMEM;
     for (size_t i = 0; i < seen->count; i++)
-        larger.table[place_of(&larger, seen->stack[i])] = seen->stack[i];
+        larger.table[place_of(&larger, seen->stack[i])] =
+            seen->table[place_of(seen, seen->stack[i])];
     free(seen->table);
     *seen = larger;
     return 0;
@@ -63,20 +65,31 @@ static int make_room(struct seen_names *seen)
     return seen->count >= seen->size / 2 ? grow_table(seen) : 0;
 }
 
-int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name)
+int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name, uint64_t file)
 {
     int error = make_room(seen);
     if (error && error != -EFBIG)
         return error;
     uint64_t hash = hash_in(directory, name);
-    size_t place = place_of(seen, hash);
-    if (seen->table[place])
+    struct seen_name *place = &seen->table[place_of(seen, hash)];
+    if (place->hash && (place->file == file || file == SEEN_NOTHING))
         return 0;
+    if (place->hash) {
+        bool was_nothing = place->file == SEEN_NOTHING;
+        place->file = file;
+        return was_nothing ? 1 : -PST_E_CHANGED;
+    }
     if (error)
         return error;
-    seen->table[place] = hash;
+    *place = (struct seen_name){hash, file};
     seen->stack[seen->count++] = hash;
     return 1;
+}
+
+void seen_is_gone(struct seen_names *seen, uint64_t directory, uint64_t name)
+{
+    struct seen_name *place = &seen->table[place_of(seen, hash_in(directory, name))];
+    place->file = SEEN_NOTHING;
 }
 
 void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name)
@@ -89,14 +102,14 @@ void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t nam
 static void take_out(struct seen_names *seen, uint64_t hash)
 {
     size_t mask = seen->size - 1, at = place_of(seen, hash);
-    for (size_t next = (at + 1) & mask; seen->table[next]; next = (next + 1) & mask) {
-        size_t home = (size_t)seen->table[next] & mask;
+    for (size_t next = (at + 1) & mask; seen->table[next].hash; next = (next + 1) & mask) {
+        size_t home = (size_t)seen->table[next].hash & mask;
         if (((next - home) & mask) < ((next - at) & mask))
             continue;
         seen->table[at] = seen->table[next];
         at = next;
     }
-    seen->table[at] = 0;
+    seen->table[at] = (struct seen_name){0};
 }
 
 void seen_forget(struct seen_names *seen, size_t count)

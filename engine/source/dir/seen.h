@@ -10,24 +10,36 @@
 
 #include "penstock/error.h"
 
-#define SEEN_NAMES_MAX (1u << 21) /* 48 MiB */
+#define SEEN_NAMES_MAX (1u << 21) /* 80 MiB */
+
+#define SEEN_NOTHING 0u
+
+struct seen_name {
+    uint64_t hash; /* 0: free */
+    uint64_t file; /* what the name led to, or SEEN_NOTHING */
+};
 
 /* Zeros are an empty one. */
 struct seen_names {
     uint64_t *stack; /* hashes of names, in the order in which they came */
     size_t count;
     size_t room;
-    uint64_t *table; /* the same by themselves, linear probing; 0: free */
-    size_t size;     /* a power of two */
+    struct seen_name *table; /* by the same hashes, linear probing */
+    size_t size;             /* a power of two */
 };
 
 /* Of a name, by a seed that is nobody else's: that names collide cannot be brought about. Any
  * thread. */
 uint64_t seen_hash(uint64_t seed, const char *name);
 
-/* 1: the name of this hash, in the directory of this number, is new; 0: it is not; -ENOMEM; -EFBIG:
- * no more can be kept. */
-PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name);
+/* file: a hash of what the name leads to, or SEEN_NOTHING. 1: the name of this hash, in the
+ * directory of this number, is new, or led to nothing until now; 0: neither; -PST_E_CHANGED: it led
+ * to another file until now; -ENOMEM; -EFBIG: no more can be kept. */
+PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name,
+                          uint64_t file);
+
+/* A name that was added leads to nothing any more. */
+void seen_is_gone(struct seen_names *seen, uint64_t directory, uint64_t name);
 
 /* The name is added soon. */
 void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name);

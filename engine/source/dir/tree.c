@@ -69,6 +69,7 @@ static void push(struct tree *tree, struct ahead_dir *dir)
         .inode = dir->inode,
         .number = tree->entered++,
         .seen_before = tree->seen.count,
+        .entered = dir->opened,
     };
     begin_reading(top(tree), dir);
 }
@@ -254,30 +255,19 @@ static int end_level(struct tree *tree, struct tree_level *level)
     return error ? error : 1;
 }
 
-/* Whether the entry was not met before. 1, 0, or -ENOMEM. */
-static int is_new(struct tree *tree, struct tree_level *level)
-{
-    seen_expect(&tree->seen, level->number, ahead_hash_further_on(level->dir));
-    int added = seen_add(&tree->seen, level->number, ahead_hash(level->dir));
-    level->is_blind |= added == -EFBIG;
-    return added == -EFBIG ? 1 : added;
-}
-
-/* The next entry of a level that was not met before: 1; 0: there are no more; or -errno. */
+/* To the level's next entry, which may have been met before. 1; 0: there are no more; or -errno. */
 static int next_in(struct tree *tree, struct tree_level *level)
 {
     for (;;) {
         int result = go_on(tree, level);
         if (result > 0) {
             level->cookie = ahead_cookie(level->dir);
-            int added = is_new(tree, level);
-            if (added != 0)
-                return added;
-        } else {
-            int again = result < 0 ? result : end_level(tree, level);
-            if (again <= 0)
-                return again;
+            seen_expect(&tree->seen, level->number, ahead_hash_further_on(level->dir));
+            return result;
         }
+        int again = result < 0 ? result : end_level(tree, level);
+        if (again <= 0)
+            return again;
     }
 }
 
@@ -365,6 +355,12 @@ static int check_mount(struct tree *tree, int fd, const struct stat *status)
     return kernels_own > 0 ? -EXDEV : kernels_own;
 }
 
+void tree_forget(struct tree *tree)
+{
+    const struct tree_level *level = top(tree);
+    seen_is_gone(&tree->seen, level->number, ahead_hash(level->dir));
+}
+
 int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
@@ -378,6 +374,8 @@ int tree_enter(struct tree *tree)
             push_opened(tree, tree_open_file(tree, tree_fd(tree), tree_name(tree), DIRECTORY_FLAGS),
                         check_mount);
     pst_activity_end();
+    if (error == -ENOENT)
+        tree_forget(tree);
     return error;
 }
 
@@ -386,9 +384,42 @@ void tree_leave(struct tree *tree)
     pop(tree);
 }
 
+/* Whether what the current entry leads to was there before its directory was read, and so may have
+ * had another name then. Where that is not known, it was. */
+static bool is_older_than_reading(const struct tree_level *level)
+{
+    struct statx found;
+    if (statx(level->dir->fd, ahead_name(level->dir), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+              STATX_BTIME, &found) ||
+        !(found.stx_mask & STATX_BTIME))
+        return true;
+    const struct timespec born = {found.stx_btime.tv_sec, found.stx_btime.tv_nsec};
+    return ns_of(&born) < ns_of(&level->entered);
+}
+
+/* Whether the entry was not met before: 1, 0, -PST_E_CHANGED or -ENOMEM. */
+static int meet(struct tree *tree, uint64_t file)
+{
+    struct tree_level *level = top(tree);
+    int added = seen_add(&tree->seen, level->number, ahead_hash(level->dir), file);
+    level->is_blind |= added == -EFBIG;
+    if (added == -PST_E_CHANGED)
+        return is_older_than_reading(level) ? added : 0;
+    return added == -EFBIG ? 1 : added;
+}
+
+/* Never SEEN_NOTHING, but for a name that leads to nothing: it may be back in the next reading. */
+static uint64_t file_of(const struct stat *status, int error)
+{
+    uint64_t hash = error ? UINT64_MAX : status->st_ino ^ (uint64_t)status->st_dev << 40;
+    return error == -ENOENT ? SEEN_NOTHING : hash ? hash : UINT64_MAX;
+}
+
 int tree_look(struct tree *tree, struct stat *status)
 {
-    return ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
+    int error = ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
+    int met = meet(tree, file_of(status, error));
+    return met == 0 ? TREE_MET : met < 0 ? met : error;
 }
 
 uint8_t tree_hints(const struct tree *tree)

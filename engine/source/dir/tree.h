@@ -43,6 +43,7 @@ struct tree_level {
     uint32_t readings;     /* that have ended */
     uint64_t number;       /* of the directory, in seen */
     size_t seen_before;    /* names in seen when it was entered */
+    struct timespec entered;
 };
 
 struct tree {
@@ -63,17 +64,24 @@ PST_MUST_USE int tree_open(struct tree *tree, int root_fd, uint32_t threads_max)
 
 void tree_close(struct tree *tree);
 
-/* Goes to the next entry. 1: tree->path is it, and may be longer than PST_PATH_BYTES_MAX - 1.
- * 0: there are no more. -errno: the directory tree->path ("": the root) could not be read to its
- * end; call again to go on behind it. */
+/* Goes to the next entry, which may be one that was met before: tree_look() tells. 1: tree->path is
+ * it, and may be longer than PST_PATH_BYTES_MAX - 1. 0: there are no more. -errno: the directory
+ * tree->path ("": the root) could not be read to its end; call again to go on behind it. */
 PST_MUST_USE int tree_next(struct tree *tree);
 
 /* The directory that holds the current entry, valid until the next call; the entry's name in it. */
 int tree_fd(const struct tree *tree);
 const char *tree_name(const struct tree *tree);
 
-/* Looks at the current entry (fstatat(2)): 0 or -errno. */
+#define TREE_MET 1
+
+/* Looks at the current entry (fstatat(2)): 0 or -errno. TREE_MET: the walk has met it before, and
+ * passes over it. -PST_E_CHANGED: it has met the name, which now leads to another file, one that
+ * may have had a name before that the walk has not met. */
 PST_MUST_USE int tree_look(struct tree *tree, struct stat *status);
+
+/* The entry that was looked at has gone since: its name is met again if it comes back. */
+void tree_forget(struct tree *tree);
 
 /* Of the entry that was looked at: enum attributes_hints (attributes.h). */
 uint8_t tree_hints(const struct tree *tree);

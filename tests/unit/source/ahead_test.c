@@ -76,13 +76,23 @@ static bool must_fail(enum call call, const char *name)
 int __real_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 
+/* Called around a look at a file; where neither is set, nothing is. */
+static void (*before_look)(const char *name);
+static void (*after_look)(const char *name);
+
 int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status)
 {
     if (must_fail(CALL_LOOK, name)) {
         errno = EMFILE;
         return -1;
     }
-    return __real_statx(directory, name, flags, mask, status);
+    bool is_file = strncmp(name, "file", 4) == 0;
+    if (is_file && before_look)
+        before_look(name);
+    int result = __real_statx(directory, name, flags, mask, status);
+    if (is_file && after_look)
+        after_look(name);
+    return result;
 }
 
 ssize_t __real_getdents64(int fd, void *buffer, size_t bytes);
@@ -745,6 +755,87 @@ static void a_directory_that_never_rests_is_told(void)
     end();
 }
 
+/* ---- names that lead elsewhere ---- */
+
+static char moved[64]; /* the name of the first file that was looked at */
+static uint32_t looks;
+
+/* The first one looked at has another name then, and its own again at the second look. */
+static void move_away_and_back(const char *name)
+{
+    if (looks++ == 0)
+        REQUIRE(rename(strcpy(moved, name), "away") == 0);
+    else if (looks == 2)
+        REQUIRE(rename("away", moved) == 0);
+}
+
+static void what_is_away_for_a_moment_is_listed(void)
+{
+    make_files(".", 10);
+    looks = 0;
+    before_look = move_away_and_back;
+    list_what_changes(1);
+    before_look = NULL;
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    CU_ASSERT_EQUAL(collected.listing.objects, 11);
+    CU_ASSERT_EQUAL(times_listed(moved), 1);
+    end();
+}
+
+static void a_directory_that_is_away_when_it_is_opened_is_met_again(void)
+{
+    static struct tree tree;
+    struct stat status;
+    REQUIRE(mkdir("one", 0755) == 0);
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1));
+    CU_ASSERT_EQUAL_FATAL(tree_next(&tree), 1);
+    ASSERT_OK(tree_look(&tree, &status));
+    REQUIRE(rename("one", "two") == 0);
+    CU_ASSERT_EQUAL(tree_enter(&tree), -ENOENT);
+    REQUIRE(rename("two", "one") == 0);
+    enter_next(&tree);
+    tree_close(&tree);
+}
+
+/* What has the first name, which was looked at, gets another one, and is met there once more. */
+static void exchange_with_another(const char *name)
+{
+    if (looks++ > 0)
+        return;
+    const char *other = strcmp(name, "file0") == 0 ? "file1" : "file0";
+    REQUIRE(renameat2(AT_FDCWD, strcpy(moved, name), AT_FDCWD, other, RENAME_EXCHANGE) == 0);
+}
+
+static void replace_by_a_new_one(const char *name)
+{
+    const struct timespec tick = {.tv_nsec = 30000000};
+    if (looks++ > 0)
+        return;
+    nanosleep(&tick, NULL);
+    make_file_in(AT_FDCWD, "new");
+    REQUIRE(rename("new", strcpy(moved, name)) == 0);
+}
+
+/* A file that was there all the time, and that the walk has met under no name, is told; one that
+ * has come since is not. */
+static void what_gets_a_name_that_was_met_is_told(void)
+{
+    void (*const moves[])(const char *name) = {exchange_with_another, replace_by_a_new_one};
+    for (uint32_t i = 0; i < 2; i++) {
+        make_files(".", 10);
+        looks = 0;
+        after_look = moves[i];
+        list_what_changes(1);
+        after_look = NULL;
+        CU_ASSERT_EQUAL(collected.listing.unreadable, i == 0);
+        CU_ASSERT_EQUAL(collected.listing.objects, 11);
+        CU_ASSERT_EQUAL(times_listed(moved), 1);
+        end();
+        remove_directory();
+        make_directory();
+    }
+}
+
 static CU_TestInfo tests[] = {
     {"the order is that of the walk alone", the_order_is_that_of_the_walk_alone},
     {"what fails for a thread is tried by the walk", what_fails_for_a_thread_is_tried_by_the_walk},
@@ -760,6 +851,10 @@ static CU_TestInfo tests[] = {
     {"a directory that has just changed is read twice",
      a_directory_that_has_just_changed_is_read_twice},
     {"a directory that never rests is told", a_directory_that_never_rests_is_told},
+    {"what is away for a moment is listed", what_is_away_for_a_moment_is_listed},
+    {"a directory that is away when it is opened is met again",
+     a_directory_that_is_away_when_it_is_opened_is_met_again},
+    {"what gets a name that was met is told", what_gets_a_name_that_was_met_is_told},
     CU_TEST_INFO_NULL,
 };
 
