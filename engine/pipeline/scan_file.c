@@ -38,8 +38,9 @@ struct scan_file {
     uint32_t reads;            /* not done */
     bool is_held;              /* by the caller */
     enum file_phase phase;
-    int error;    /* of the open, negative */
-    int shortage; /* why it has to wait, negative */
+    int64_t ctime_ns; /* when it was opened; 0: not known */
+    int error;        /* of the open, negative */
+    int shortage;     /* why it has to wait, negative */
 };
 
 struct scan_files {
@@ -106,6 +107,13 @@ static bool has_changed(const struct scan_file *file)
            file->file.mtime_ns != was->mtime_ns;
 }
 
+/* While it was open, with size and mtime as they were: what writes a file and sets its mtime back,
+ * as for containers of encrypted disks, leaves no other trace. */
+static bool was_touched(const struct scan_file *file)
+{
+    return file->ctime_ns != 0 && file->ctime_ns != file->file.ctime_ns;
+}
+
 static void report_changed(struct scan_file *file)
 {
     report_bad(file, PST_OBJECT_CHANGED, -PST_E_CHANGED);
@@ -163,7 +171,7 @@ static void close_if_unused(struct scan_file *file)
     pst_activity_end();
     if (error)
         report_bad(file, PST_OBJECT_UNREADABLE, error);
-    else if (has_changed(file))
+    else if (has_changed(file) || was_touched(file))
         report_changed(file);
     file->phase = FILE_CLOSING;
     file->op.done = on_closed;
@@ -239,6 +247,8 @@ static void end_open(struct scan_file *file, int result)
 {
     bool is_looked_at = file->file.mode != 0; /* else that is left to the close */
     file->error = result;
+    if (is_looked_at && !(file->listed->flags & PST_FRAGMENT_FILE_PINNED))
+        file->ctime_ns = file->file.ctime_ns;
     if (result == 0 && is_looked_at && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
         file->error = -PST_E_CHANGED;
     if (file->error)

@@ -231,6 +231,26 @@ static void a_change_of_the_same_size_is_seen(void)
     }
 }
 
+/* Of the same size and mtime: it may be written to, and its mtime set back. But for a small file,
+ * and a pinned one. */
+static void a_change_while_it_is_open_is_seen(void)
+{
+    for (uint32_t i = 0; i < 3; i++) {
+        begin();
+        rig_write_file(&rig, "file", i == 1 ? 100 : 70000, 5, &user.listed);
+        user.listed.flags = i == 2 ? PST_FRAGMENT_FILE_PINNED : 0;
+        take(&user);
+        pst_ring_drain(rig.ring);
+        usleep(30000); /* more than a tick of the kernel's clock */
+        CU_ASSERT_EQUAL(fchmodat(rig.dirfd, "file", 0600, 0), 0);
+        CU_ASSERT_EQUAL(fchmodat(rig.dirfd, "file", 0640, 0), 0);
+        scan_file_let_go(user.file);
+        pst_ring_drain(rig.ring);
+        CU_ASSERT_EQUAL(user.flags, i == 0 ? PST_OBJECT_CHANGED : 0);
+        end();
+    }
+}
+
 static void of_a_pinned_file_only_the_inode_counts(void)
 {
     begin();
@@ -449,6 +469,7 @@ int main(void)
         {"a FIFO is no file", a_fifo_is_no_file},
         {"a change is seen when it opens", a_change_is_seen_when_it_opens},
         {"a change is seen when it closes", a_change_is_seen_when_it_closes},
+        {"a change while it is open is seen", a_change_while_it_is_open_is_seen},
         {"a change of the same size is seen", a_change_of_the_same_size_is_seen},
         {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
         {"so many and no more are open", so_many_and_no_more_are_open},
