@@ -86,10 +86,11 @@ int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name, uint64_
     return 1;
 }
 
-void seen_is_gone(struct seen_names *seen, uint64_t directory, uint64_t name)
+void seen_set(struct seen_names *seen, uint64_t directory, uint64_t name, uint64_t file)
 {
     struct seen_name *place = &seen->table[place_of(seen, hash_in(directory, name))];
-    place->file = SEEN_NOTHING;
+    if (place->hash)
+        place->file = file;
 }
 
 void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name)

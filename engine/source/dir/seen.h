@@ -38,8 +38,8 @@ uint64_t seen_hash(uint64_t seed, const char *name);
 PST_MUST_USE int seen_add(struct seen_names *seen, uint64_t directory, uint64_t name,
                           uint64_t file);
 
-/* A name that was added leads to nothing any more. */
-void seen_is_gone(struct seen_names *seen, uint64_t directory, uint64_t name);
+/* What a name that was added has led to, as was found out later. */
+void seen_set(struct seen_names *seen, uint64_t directory, uint64_t name, uint64_t file);
 
 /* The name is added soon. */
 void seen_expect(const struct seen_names *seen, uint64_t directory, uint64_t name);

@@ -358,14 +358,24 @@ static int check_mount(struct tree *tree, int fd, const struct stat *status)
 void tree_forget(struct tree *tree)
 {
     const struct tree_level *level = top(tree);
-    seen_is_gone(&tree->seen, level->number, ahead_hash(level->dir));
+    seen_set(&tree->seen, level->number, ahead_hash(level->dir), SEEN_NOTHING);
 }
 
+/* Never SEEN_NOTHING. */
+static uint64_t file_of(dev_t device, ino_t inode)
+{
+    uint64_t hash = inode ^ (uint64_t)device << 40;
+    return hash ? hash : UINT64_MAX;
+}
+
+/* What was opened counts, which may be another directory than the one that was looked at. */
 int tree_enter(struct tree *tree)
 {
     assert(tree->path_bytes < PST_PATH_BYTES_MAX);
+    struct tree_level *level = top(tree);
+    uint64_t name = ahead_hash(level->dir);
     pst_activity_begin("open the directory", tree->path);
-    struct ahead_dir *dir = ahead_enter(tree->ahead, top(tree)->dir);
+    struct ahead_dir *dir = ahead_enter(tree->ahead, level->dir);
     int error = 0;
     if (dir)
         push(tree, dir);
@@ -376,6 +386,8 @@ int tree_enter(struct tree *tree)
     pst_activity_end();
     if (error == -ENOENT)
         tree_forget(tree);
+    if (!error)
+        seen_set(&tree->seen, level->number, name, file_of(top(tree)->device, top(tree)->inode));
     return error;
 }
 
@@ -408,17 +420,11 @@ static int meet(struct tree *tree, uint64_t file)
     return added == -EFBIG ? 1 : added;
 }
 
-/* Never SEEN_NOTHING, but for a name that leads to nothing: it may be back in the next reading. */
-static uint64_t file_of(const struct stat *status, int error)
-{
-    uint64_t hash = error ? UINT64_MAX : status->st_ino ^ (uint64_t)status->st_dev << 40;
-    return error == -ENOENT ? SEEN_NOTHING : hash ? hash : UINT64_MAX;
-}
-
 int tree_look(struct tree *tree, struct stat *status)
 {
     int error = ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
-    int met = meet(tree, file_of(status, error));
+    uint64_t file = error ? UINT64_MAX : file_of(status->st_dev, status->st_ino);
+    int met = meet(tree, error == -ENOENT ? SEEN_NOTHING : file); /* it may be back later */
     return met == 0 ? TREE_MET : met < 0 ? met : error;
 }
 

@@ -797,6 +797,44 @@ static void a_directory_that_is_away_when_it_is_opened_is_met_again(void)
     tree_close(&tree);
 }
 
+static void exchange_directories(void)
+{
+    REQUIRE(renameat2(AT_FDCWD, "one", AT_FDCWD, "two", RENAME_EXCHANGE) == 0);
+}
+
+/* They are exchanged while the walk enters the first one, and maybe once more when it has. */
+static int walk_exchanged(bool twice)
+{
+    static struct tree tree;
+    struct stat status;
+    int more, result = 0, looked = 0;
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1));
+    while ((more = tree_next(&tree)) > 0) {
+        int look = tree_look(&tree, &status);
+        result = look < 0 ? look : result;
+        if (look != 0)
+            continue;
+        if (++looked == 1)
+            exchange_directories();
+        ASSERT_OK(tree_enter(&tree));
+        if (looked == 1 && twice)
+            exchange_directories();
+    }
+    CU_ASSERT_EQUAL(more, 0);
+    CU_ASSERT_EQUAL(looked, 2);
+    tree_close(&tree);
+    return result;
+}
+
+/* Where both were entered, each under the other's name, nothing is missing. */
+static void what_was_entered_counts(void)
+{
+    REQUIRE(mkdir("one", 0755) == 0);
+    REQUIRE(mkdir("two", 0755) == 0);
+    CU_ASSERT_EQUAL(walk_exchanged(false), 0);
+    CU_ASSERT_EQUAL(walk_exchanged(true), -PST_E_CHANGED);
+}
+
 /* What has the first name, which was looked at, gets another one, and is met there once more. */
 static void exchange_with_another(const char *name)
 {
@@ -854,6 +892,7 @@ static CU_TestInfo tests[] = {
     {"what is away for a moment is listed", what_is_away_for_a_moment_is_listed},
     {"a directory that is away when it is opened is met again",
      a_directory_that_is_away_when_it_is_opened_is_met_again},
+    {"what was entered counts", what_was_entered_counts},
     {"what gets a name that was met is told", what_gets_a_name_that_was_met_is_told},
     CU_TEST_INFO_NULL,
 };
