@@ -63,8 +63,9 @@ struct pst_fragment_file {
     /* Relative to source->root_fd, never leading out of it; any bytes but NUL. NULL: all extents
      * are literals, or the fragment is PST_FRAGMENT_ROWS. */
     const char *path;
-    /* What the file was when it was listed, from stat(2). A reader compares device and inode after
-     * opening, size and mtime after reading: if they differ, the file changed (PST_E_CHANGED). */
+    /* What the file was when it was listed, from stat(2). A reader compares the inode after
+     * opening, size and mtime after reading, and the ctime of a file of more than 64 KiB after
+     * reading with that after opening: if they differ, the file changed (PST_E_CHANGED). */
     uint64_t device;
     uint64_t inode;
     uint64_t size_bytes;
