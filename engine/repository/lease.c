@@ -130,8 +130,7 @@ err_after_make:
     return error;
 }
 
-/* The descriptor keeps its number, by which LDMs know it. The lock of the directory that was open
- * goes with its last descriptor. */
+/* The descriptor keeps its number, by which LDMs know it. */
 static int move(struct pst_repository_lease *lease)
 {
     const char *path = lease->repository.path;
@@ -145,9 +144,10 @@ static int move(struct pst_repository_lease *lease)
         return error;
     }
     lease_unlock(lease);
+    (void)repository_lock(&lease->repository, lease->repository.root, PST_REPOSITORY_UNLOCKED);
     while (dup3(other.repository.root, lease->repository.root, O_CLOEXEC) < 0)
         assert(errno == EINTR || errno == EBUSY);
-    repository_close(&other.repository, other.repository.root);
+    close(other.repository.root); /* the lock is the other descriptor's, too, and stays */
     lease->number_lock = other.number_lock;
     lease->directory_made = false;
     pst_log(PST_LOG_WARNING,

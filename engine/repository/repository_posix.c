@@ -34,6 +34,7 @@ static int posix_open(struct pst_repository *repository, int directory, const ch
 static void posix_close(struct pst_repository *repository, int directory)
 {
     (void)repository;
+    (void)flock(directory, LOCK_UN); /* a child that the process has forked may have it open, too */
     close(directory);
 }
 

@@ -322,6 +322,7 @@ void target_close(struct target *target)
     for (uint32_t i = 0; i < target->mounts_count; i++)
         close(target->mounts[i].fd);
     free(target->mounts);
+    (void)flock(target->root_fd, LOCK_UN); /* a child of the process may have it open, too */
     close(target->root_fd);
     close(target->parent_fd);
 }

@@ -162,7 +162,10 @@ void shm_place_close(struct shm_place *place)
         unlink(address.sun_path);
     }
     close_one(&place->listen_fd);
-    /* After the socket: from here on its name may be another process's. */
+    /* After the socket: from here on its name may be another process's. Unlocked, for a child that
+     * the process has forked may have the file open, too. */
+    if (place->lock_fd >= 0)
+        (void)flock(place->lock_fd, LOCK_UN);
     close_one(&place->lock_fd);
     close_one(&place->directory_fd);
 }

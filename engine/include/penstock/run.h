@@ -12,9 +12,9 @@
  * A dir: source with a freeze_command forks a child from the freeze to the thaw, which runs the
  * commands. An lmdb: source forks a child for its time (the page tables of a large process are
  * copied), whose end the library awaits itself; the process sees a SIGCHLD. A child that the
- * process itself forks meanwhile, and that does not exec, may keep the snapshot held if the process
- * is killed. Do not back up as dir: a directory with an LMDB environment that this very process has
- * open: closing its lock file drops the process's POSIX lock on it.
+ * process itself forks meanwhile, and that does not exec, may keep the snapshot and the locks held
+ * if the process is killed. Do not back up as dir: a directory with an LMDB environment that this
+ * very process has open: closing its lock file drops the process's POSIX lock on it.
  *
  * Errors are 0 or negative, -errno or -PST_E_… (penstock/error.h); outcome.message says what
  * failed, on which file, what to do. More goes to the log (penstock/log.h).

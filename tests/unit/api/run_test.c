@@ -390,6 +390,74 @@ static void a_guard_is_at_home_in_a_program_with_threads(void)
     pthread_join(thread, NULL);
 }
 
+/* ---- children of the program's own ---- */
+
+#define CHILDREN_MAX 200u
+
+struct nursery {
+    atomic_bool must_stop;
+    pid_t children[CHILDREN_MAX];
+    uint32_t count;
+};
+
+/* As a program that forks to write a copy of its memory. */
+static void *fork_often(void *argument)
+{
+    struct nursery *nursery = argument;
+    const struct timespec pause_for = {.tv_nsec = 1000000};
+    while (!atomic_load(&nursery->must_stop)) {
+        pid_t child = nursery->count < CHILDREN_MAX ? fork() : -1;
+        while (child == 0)
+            pause();
+        if (child > 0)
+            nursery->children[nursery->count++] = child;
+        nanosleep(&pause_for, NULL);
+    }
+    return NULL;
+}
+
+static void end_children(struct nursery *nursery)
+{
+    for (uint32_t i = 0; i < nursery->count; i++) {
+        kill(nursery->children[i], SIGKILL);
+        waitpid(nursery->children[i], NULL, 0);
+    }
+}
+
+static int restore_again(const char *directory, const char *target)
+{
+    struct pst_restore_job job;
+    struct pst_restore_outcome outcome;
+    pst_restore_job_init(&job);
+    pst_restore_outcome_init(&outcome);
+    job.directory = directory;
+    job.target = target;
+    job.force = true;
+    return pst_run_restore(&job, &outcome);
+}
+
+static void children_that_live_on_hold_nothing(void)
+{
+    char to[PATH_BYTES], target[PATH_BYTES];
+    static struct nursery nursery;
+    struct memory memory;
+    pthread_t thread;
+    in_scratch("to", to);
+    in_scratch("out", target);
+    memory_open(&memory, "memory", 3);
+    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, fork_often, &nursery), 0);
+    CU_ASSERT_EQUAL(back_up(&memory, to, NULL), 0);
+    CU_ASSERT_EQUAL(restore(to, NULL, target), 0);
+    CU_ASSERT_EQUAL(restore_again(to, target), 0);
+    atomic_store(&nursery.must_stop, true);
+    pthread_join(thread, NULL);
+    CU_ASSERT_TRUE(nursery.count > 0);
+    CU_ASSERT_EQUAL(restore_again(to, target), 0);
+    CU_ASSERT_EQUAL(back_up(&memory, to, NULL), 0);
+    end_children(&nursery);
+    memory_close(&memory);
+}
+
 /* ---- progress, cancel, log ---- */
 
 /* Threads of this process, whoever's, on which a handler of SIGUSR1 may run. */
@@ -491,6 +559,7 @@ int main(void)
         {"handlers run on the caller's thread", handlers_run_on_the_callers_thread},
         {"a guard is at home in a program with threads",
          a_guard_is_at_home_in_a_program_with_threads},
+        {"children that live on hold nothing", children_that_live_on_hold_nothing},
         {"progress is told on the caller's thread, and may cancel",
          progress_is_told_on_the_callers_thread_and_may_cancel},
         {"what goes wrong is told", what_goes_wrong_is_told},

@@ -346,10 +346,30 @@ static void wild_nodes_do_no_harm(void)
     rig_remove_directory(directory);
 }
 
+/* A child of the program's own, which has open what the process had when it was forked. */
+static void a_child_that_lives_on_keeps_no_place(void)
+{
+    directory = rig_make_directory();
+    struct rig_node node;
+    struct pst_shm_config config = config_of(1, 1);
+    rig_open(&node, &config);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(60); /* where this test fails, it ends the process */
+        _exit(pause());
+    }
+    rig_close(&node);
+    rig_open(&node, &config);
+    rig_close(&node);
+    kill_and_reap(child);
+    rig_remove_directory(directory);
+}
+
 static CU_TestInfo tests[] = {
     {"nothing is lost among three processes", nothing_is_lost_among_three_processes},
     {"killed nodes are missed and come again", killed_nodes_are_missed_and_come_again},
     {"a child that lives on hides no death", a_child_that_lives_on_hides_no_death},
+    {"a child that lives on keeps no place", a_child_that_lives_on_keeps_no_place},
     {"stopped nodes are suspected and find out", stopped_nodes_are_suspected_and_find_out},
     {"wild nodes do no harm", wild_nodes_do_no_harm},
     CU_TEST_INFO_NULL,

@@ -1,5 +1,6 @@
 /* The lease of a backup directory: it follows the path between backups, and its locks with it. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 
 #include "engine/repository/lease.h"
 #include "tests/suite.h"
+#include "tests/support/child.h"
 #include "tests/support/scratch.h"
 #include "tests/support/stderr_capture.h"
 
@@ -124,6 +126,36 @@ static void one_that_is_gone_is_named(void)
     end("/to: No such file or directory: the backup directory was renamed");
 }
 
+static int live_on(void *unused)
+{
+    (void)unused;
+    return pause();
+}
+
+/* Of the program's own: it has open what the process had when it was forked. */
+static void hold_by_a_child(bool is_shared)
+{
+    begin(is_shared);
+    pid_t child = child_start(live_on, NULL);
+    replace();
+    CU_ASSERT_EQUAL(pst_repository_lease_renew(&lease, false), 0);
+    CU_ASSERT_EQUAL(take_beside(old.path, 1, false), 0);
+    pid_t second = child_start(live_on, NULL);
+    pst_repository_lease_release(&lease);
+    CU_ASSERT_EQUAL(pst_repository_lease_take(&lease, to.path, 1, is_shared, NULL), 0);
+    kill(child, SIGKILL);
+    kill(second, SIGKILL);
+    CU_ASSERT_EQUAL(child_wait(child), -SIGKILL);
+    CU_ASSERT_EQUAL(child_wait(second), -SIGKILL);
+    end("/to is another directory than before");
+}
+
+static void a_child_that_lives_on_holds_nothing(void)
+{
+    hold_by_a_child(false);
+    hold_by_a_child(true);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -132,6 +164,7 @@ int main(void)
         {"one in use is not taken", one_in_use_is_not_taken},
         {"one with doubts is not left", one_with_doubts_is_not_left},
         {"one that is gone is named", one_that_is_gone_is_named},
+        {"a child that lives on holds nothing", a_child_that_lives_on_holds_nothing},
         CU_TEST_INFO_NULL,
     };
     return suite_run("lease", tests);
