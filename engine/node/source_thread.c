@@ -26,6 +26,7 @@ struct lister {
     struct pst_signal request;                    /* the LIST in progress */
     struct pst_source_listing emitted;            /* rows of no known length have no bytes */
     bool cancelled;                               /* until the release */
+    bool refused;                                 /* a fragment of it */
     bool listed;                                  /* wholly, and not aborted since */
     bool thawed_itself;                           /* the freeze outlasted its limit */
     int urgent_error;                             /* of the priority while frozen */
@@ -255,6 +256,7 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
     uint64_t slot;
     const char *fault = fault_of(lister, descriptor, &slot);
     if (fault) {
+        lister->refused = true;
         pst_log(PST_LOG_ERROR, "source %s: it listed %s", thread->source->name, fault);
         return -EINVAL;
     }
@@ -327,11 +329,12 @@ static void list(struct lister *lister, const struct pst_signal *request)
     struct pst_source_listing listing = {0};
     lister->request = *request;
     lister->emitted = (struct pst_source_listing){0};
+    lister->refused = false;
     int error = check_directory(thread);
     if (!error)
         error = pst_source_list(thread->source, &lister->sink, &listing);
     if (!error)
-        error = check_counts(lister, &listing);
+        error = lister->refused ? -EINVAL : check_counts(lister, &listing);
     if (error) {
         answer(thread, request, error);
         return;

@@ -159,7 +159,7 @@ struct pst_fragment_sink {
     int (*acquire)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot);
     /* Hands the slot over, filled; the source touches it no more. Sets its number. 0, -ECANCELED
      * (the fragment was dropped), or -EINVAL: it is not a legal fragment, or not a slot that
-     * acquire gave, which is logged: list() returns it. */
+     * acquire gave, which is logged and fails the backup: list() returns it. */
     int (*emit)(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot);
     /* Names what the listing could not read, and counts in listing->unreadable; path is borrowed
      * for the call. NULL: the names are not collected. */

@@ -233,6 +233,28 @@ static void a_slot_is_the_sinks_and_emitted_once(void)
     expect(-EINVAL, "a slot that it was not given");
 }
 
+/* It goes on as if nothing had been said, and counts what was taken. */
+static int pass_over_a_refusal(struct pst_source *source, struct pst_fragment_sink *sink,
+                               struct pst_source_listing *listing)
+{
+    struct pst_fragment_descriptor *slot;
+    int error = sink->acquire(sink, &slot);
+    if (error)
+        return error;
+    pst_fragment_init(slot, (enum pst_fragment_kind)7);
+    CU_ASSERT_EQUAL(sink->emit(sink, slot), -EINVAL);
+    return list(source, sink, listing);
+}
+
+static void a_refusal_that_is_passed_over_fails_the_backup(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.source.list = pass_over_a_refusal;
+    expect(-EINVAL, "a fragment of no known kind");
+    bad.source.list = list; /* another backup is one of its own */
+    expect(0, NULL);
+}
+
 static void a_listing_counts_what_it_gave(void)
 {
     begin(PST_FRAGMENT_EXTENTS, NULL);
@@ -292,6 +314,8 @@ int main(void)
         {"a fragment that is none fails the backup", a_fragment_that_is_none_fails_the_backup},
         {"a path lies in its slot", a_path_lies_in_its_slot},
         {"a slot is the sink's, and emitted once", a_slot_is_the_sinks_and_emitted_once},
+        {"a refusal that is passed over fails the backup",
+         a_refusal_that_is_passed_over_fails_the_backup},
         {"a listing counts what it gave", a_listing_counts_what_it_gave},
         {"an error is one", an_error_is_one},
         {"rows fit what is asked for", rows_fit_what_is_asked_for},
