@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "engine/base/limits.h"
+#include "engine/base/streams.h"
 
 struct text_list {
     const char *name;
@@ -95,10 +96,11 @@ int pst_job_check_sealing(const struct pst_backup_job *given, char *message)
     return -EINVAL;
 }
 
-int job_check_cancel(const struct pst_backup_job *given, char *message)
+int job_check_begin(const struct pst_backup_job *given, char *message)
 {
     bool has_one = given && given->struct_bytes >= offsetof(struct pst_backup_job, label);
-    return has_one ? pst_job_check_fd("cancel_fd", given->run.cancel_fd, message) : 0;
+    int error = has_one ? pst_job_check_fd("cancel_fd", given->run.cancel_fd, message) : 0;
+    return error ? error : pst_streams_occupy(message);
 }
 
 /* Of those that read backups. */

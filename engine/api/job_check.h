@@ -16,8 +16,9 @@ PST_MUST_USE int job_check_restore(const struct pst_restore_job *job, char *mess
 /* Of a program's own struct: keys that name none, and would seal nothing. */
 PST_MUST_USE int pst_job_check_sealing(const struct pst_backup_job *given, char *message);
 
-/* cancel_fd, of a job that is not a node's; of any struct_bytes. */
-PST_MUST_USE int job_check_cancel(const struct pst_backup_job *given, char *message);
+/* Before anything is opened: that cancel_fd is open, and then that no file gets the number of a
+ * standard stream. Of a job that is not a node's, of any struct_bytes. */
+PST_MUST_USE int job_check_begin(const struct pst_backup_job *given, char *message);
 
 /* Of the list `name` of a job: -EINVAL if it, or one of its texts, is NULL. */
 PST_MUST_USE int pst_job_check_list(const char *name, const char *const *texts, uint32_t count,

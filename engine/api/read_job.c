@@ -19,6 +19,7 @@
 #include "engine/api/reading.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/streams.h"
 #include "engine/key/keyring.h"
 #include "engine/restore/restore.h"
 #include "engine/restore/verify.h"
@@ -299,6 +300,8 @@ int pst_run_verify(const struct pst_verify_job *given, struct pst_verify_outcome
     else
         error = job_check_verify(&job, own.message);
     if (!error)
+        error = pst_streams_occupy(own.message);
+    if (!error)
         error = pst_job_verify(&job, NULL, NULL, &own);
     pst_abi_give(outcome, &own, sizeof(own));
     return error;
@@ -456,6 +459,8 @@ int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outc
     } else {
         error = job_check_restore(&job, own->message);
     }
+    if (!error)
+        error = pst_streams_occupy(own->message);
     if (!error)
         error = pst_job_restore(&job, NULL, &report);
     pst_abi_give(outcome, own, sizeof(*own));

@@ -583,7 +583,7 @@ int pst_run_backup(const struct pst_backup_job *job, struct pst_backup_outcome *
         return error;
     struct pst_session_report *report = calloc(1, sizeof(*report));
     struct pst_session *session = NULL;
-    error = report ? job_check_cancel(job, outcome.message) : -ENOMEM;
+    error = report ? job_check_begin(job, outcome.message) : -ENOMEM;
     if (!error)
         error = pst_session_open(job, &session, outcome.message);
     if (!error)

@@ -1,14 +1,12 @@
 /*
  * The program: the list of its commands. The main thread starts here.
  */
-#include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/streams.h"
 #include "engine/cli/command.h"
 #include "engine/cli/commands.h"
 
@@ -28,18 +26,6 @@ static const struct cli_command *const commands[] = {
     &cli_command_resolve,  NULL,
 };
 
-/*
- * A part file that got the number of a closed standard stream would be printed into. What takes the
- * number instead cannot be written to, so printing there stays an error.
- */
-static bool occupy_closed_streams(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDONLY) != fd)
-            return false;
-    return true;
-}
-
 /* Files and locked memory: the soft limits are for programs that use select(2) or know no better.
  */
 static void raise_limits(void)
@@ -56,7 +42,8 @@ static void raise_limits(void)
 
 int main(int argc, char **argv)
 {
-    if (!occupy_closed_streams())
+    char message[PST_MESSAGE_BYTES];
+    if (pst_streams_occupy(message)) /* where could it be printed? */
         return CLI_EXIT_FAILED;
     raise_limits();
     signal(SIGCHLD, SIG_DFL); /* ignored, as it may be by whoever starts it, children are lost */

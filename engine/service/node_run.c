@@ -9,6 +9,7 @@
 #include "engine/api/abi.h"
 #include "engine/api/job_check.h"
 #include "engine/base/log.h"
+#include "engine/base/streams.h"
 #include "engine/service/daemon.h"
 
 struct embedded_node {
@@ -66,6 +67,8 @@ static int run_node(const struct pst_node_job *given, char *message)
     if (!run)
         return -ENOMEM;
     int error = take_job(given, run, message);
+    if (!error)
+        error = pst_streams_occupy(message);
     if (!error)
         error = pst_daemon_open(&run->job, &daemon, message);
     if (!error)

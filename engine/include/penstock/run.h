@@ -4,10 +4,11 @@
  * All of them block until they are done, on the caller's thread, and start threads of their own
  * that are gone when they return. Those threads take no signals of the process; the LDMs among them
  * are pinned, the caller's thread never is. Handlers, signal masks, the locale, the umask, the
- * limits and the descriptors of the process stay as they are; nothing calls exit(). Several may run
- * at the same time in one process, but only one backup into a directory. A backup shares out among
- * its LDMs the descriptors that RLIMIT_NOFILE leaves when it starts, at most 64 each; where the
- * process takes more of them meanwhile it waits, and fails after 10 s.
+ * limits and the descriptors of the process stay as they are, but for standard streams that are
+ * closed: they get /dev/null, for good, or log lines would go into files. Nothing calls exit().
+ * Several may run at the same time in one process, but only one backup into a directory. A backup
+ * shares out among its LDMs the descriptors that RLIMIT_NOFILE leaves when it starts, at most 64
+ * each; where the process takes more of them meanwhile it waits, and fails after 10 s.
  *
  * A dir: source with a freeze_command forks a child from the freeze to the thaw, which runs the
  * commands. An lmdb: source forks a child for its time (the page tables of a large process are

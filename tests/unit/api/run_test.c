@@ -1,6 +1,7 @@
 /* A foreign program with threads, handlers and children of its own runs Penstock. */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -15,6 +16,7 @@
 #include <lmdb.h>
 
 #include "tests/suite.h"
+#include "tests/support/child.h"
 #include "tests/support/scratch.h"
 #include "tests/unit/api/memory.h"
 
@@ -458,6 +460,29 @@ static void children_that_live_on_hold_nothing(void)
     memory_close(&memory);
 }
 
+/* ---- closed standard streams ---- */
+
+static int run_without_streams(void *unused)
+{
+    char to[PATH_BYTES], target[PATH_BYTES], file[PATH_BYTES];
+    struct memory memory;
+    (void)unused;
+    memory_open(&memory, "memory", 3);
+    if (close_range(STDIN_FILENO, STDERR_FILENO, 0) < 0)
+        return 77;
+    bool done = back_up(&memory, in_scratch("to", to), NULL) == 0 && verify(to) == 0 &&
+                restore(to, NULL, in_scratch("out", target)) == 0 &&
+                memory_is_in(&memory, in_scratch("out/bytes", file));
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) /* so no file can have had its number */
+        done = done && (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY;
+    return done ? 0 : 1;
+}
+
+static void closed_streams_are_no_files(void)
+{
+    CU_ASSERT_EQUAL(child_wait(child_start(run_without_streams, NULL)), 0);
+}
+
 /* ---- progress, cancel, log ---- */
 
 /* Threads of this process, whoever's, on which a handler of SIGUSR1 may run. */
@@ -560,6 +585,7 @@ int main(void)
         {"a guard is at home in a program with threads",
          a_guard_is_at_home_in_a_program_with_threads},
         {"children that live on hold nothing", children_that_live_on_hold_nothing},
+        {"closed streams are no files", closed_streams_are_no_files},
         {"progress is told on the caller's thread, and may cancel",
          progress_is_told_on_the_callers_thread_and_may_cancel},
         {"what goes wrong is told", what_goes_wrong_is_told},
