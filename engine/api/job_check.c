@@ -16,17 +16,35 @@ struct text_list {
     const char *name;
     const char *const *texts;
     uint32_t count;
+    bool may_be_empty; /* a text, for there is a table without a name */
 };
+
+static int check_list(const struct text_list *list, char *message)
+{
+    uint32_t i = 0;
+    while (list->texts && i < list->count && list->texts[i] &&
+           (list->may_be_empty || list->texts[i][0]))
+        i++;
+    if (i == list->count)
+        return 0;
+    bool is_empty = list->texts && list->texts[i];
+    snprintf(message, PST_MESSAGE_BYTES, "%s: %s is %s, of a list that counts %u", list->name,
+             list->texts ? "one of the texts" : "the list", is_empty ? "empty" : "NULL",
+             list->count);
+    return -EINVAL;
+}
 
 int pst_job_check_list(const char *name, const char *const *texts, uint32_t count, char *message)
 {
-    uint32_t whole = 0;
-    while (texts && whole < count && texts[whole])
-        whole++;
-    if (whole == count)
+    const struct text_list list = {name, texts, count, false};
+    return check_list(&list, message);
+}
+
+int pst_job_check_name(const char *name, const char *text, char *message)
+{
+    if (!text || text[0])
         return 0;
-    snprintf(message, PST_MESSAGE_BYTES, "%s: %s is NULL, of a list that counts %u", name,
-             texts ? "one of the texts" : "the list", count);
+    snprintf(message, PST_MESSAGE_BYTES, "%s: the text is empty", name);
     return -EINVAL;
 }
 
@@ -34,7 +52,7 @@ static int check_lists(const struct text_list *lists, size_t count, char *messag
 {
     int error = 0;
     for (size_t i = 0; !error && i < count; i++)
-        error = pst_job_check_list(lists[i].name, lists[i].texts, lists[i].count, message);
+        error = check_list(&lists[i], message);
     return error;
 }
 
@@ -45,10 +63,11 @@ static int check_keys(const struct pst_keys *keys, char *message)
     if (!keys || keys->struct_bytes < sizeof(*keys)) /* which is found where they are read */
         return 0;
     const struct text_list lists[] = {
-        {"files of keys", keys->files, keys->files_count},
-        {"recipients", keys->recipients, keys->recipients_count},
+        {"files of keys", keys->files, keys->files_count, false},
+        {"recipients", keys->recipients, keys->recipients_count, false},
     };
-    return CHECK(lists, message);
+    int error = CHECK(lists, message);
+    return error ? error : pst_job_check_name("passphrase file", keys->passphrase_file, message);
 }
 
 /* A descriptor that is closed would count as readable. */
@@ -64,12 +83,12 @@ int pst_job_check_fd(const char *name, int fd, char *message)
 int job_check_backup(const struct pst_backup_job *job, char *message)
 {
     const struct text_list lists[] = {
-        {"specs", job->specs, job->specs_count},
-        {"tables", job->tables, job->tables_count},
-        {"unwanted tables", job->unwanted_tables, job->unwanted_tables_count},
-        {"exclude", job->exclude, job->exclude_count},
-        {"exclude files", job->exclude_files, job->exclude_files_count},
-        {"exclude tags", job->exclude_tags, job->exclude_tags_count},
+        {"specs", job->specs, job->specs_count, false},
+        {"tables", job->tables, job->tables_count, true},
+        {"unwanted tables", job->unwanted_tables, job->unwanted_tables_count, true},
+        {"exclude", job->exclude, job->exclude_count, false},
+        {"exclude files", job->exclude_files, job->exclude_files_count, false},
+        {"exclude tags", job->exclude_tags, job->exclude_tags_count, false},
     };
     if (job->sources_count > 0 && !job->sources) {
         snprintf(message, PST_MESSAGE_BYTES, "sources: the list is NULL");
@@ -81,6 +100,8 @@ int job_check_backup(const struct pst_backup_job *job, char *message)
         return -EINVAL;
     }
     int error = CHECK(lists, message);
+    if (!error)
+        error = pst_job_check_name("base", job->base, message);
     return error ? error : check_keys(job->keys, message);
 }
 
@@ -104,14 +125,16 @@ int job_check_begin(const struct pst_backup_job *given, char *message)
 }
 
 /* Of those that read backups. */
-static int check_reading(const char *directory, const struct text_list *more,
+static int check_reading(const char *directory, const char *id, const struct text_list *more,
                          const struct pst_keys *keys, const struct pst_run *run, char *message)
 {
     if (!directory || !directory[0]) {
         snprintf(message, PST_MESSAGE_BYTES, "no directory of backups is given");
         return -EINVAL;
     }
-    int error = check_lists(more, 1, message);
+    int error = check_list(more, message);
+    if (!error)
+        error = pst_job_check_name("id", id, message);
     if (!error)
         error = pst_job_check_fd("cancel_fd", run->cancel_fd, message);
     return error ? error : check_keys(keys, message);
@@ -120,26 +143,28 @@ static int check_reading(const char *directory, const struct text_list *more,
 int job_check_verify(const struct pst_verify_job *job, char *message)
 {
     const struct text_list more = {"more directories", job->more_directories,
-                                   job->more_directories_count};
-    const struct text_list lists[] = {{"only", job->only, job->only_count}};
+                                   job->more_directories_count, false};
+    const struct text_list lists[] = {{"only", job->only, job->only_count, false}};
     if (job->sample_percent > 100) {
         snprintf(message, PST_MESSAGE_BYTES, "a sample of %u percent: give at most 100",
                  job->sample_percent);
         return -EINVAL;
     }
-    int error = check_reading(job->directory, &more, job->keys, &job->run, message);
+    int error = check_reading(job->directory, job->id, &more, job->keys, &job->run, message);
     return error ? error : CHECK(lists, message);
 }
 
 int job_check_restore(const struct pst_restore_job *job, char *message)
 {
     const struct text_list more = {"more directories", job->more_directories,
-                                   job->more_directories_count};
+                                   job->more_directories_count, false};
     const struct text_list lists[] = {
-        {"only", job->only, job->only_count},
-        {"paths", job->paths, job->paths_count},
-        {"tables", job->tables, job->tables_count},
+        {"only", job->only, job->only_count, false},
+        {"paths", job->paths, job->paths_count, false},
+        {"tables", job->tables, job->tables_count, true},
     };
-    int error = check_reading(job->directory, &more, job->keys, &job->run, message);
+    int error = check_reading(job->directory, job->id, &more, job->keys, &job->run, message);
+    if (!error)
+        error = pst_job_check_name("target", job->target, message);
     return error ? error : CHECK(lists, message);
 }

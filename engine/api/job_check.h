@@ -20,9 +20,11 @@ PST_MUST_USE int pst_job_check_sealing(const struct pst_backup_job *given, char 
  * standard stream. Of a job that is not a node's, of any struct_bytes. */
 PST_MUST_USE int job_check_begin(const struct pst_backup_job *given, char *message);
 
-/* Of the list `name` of a job: -EINVAL if it, or one of its texts, is NULL. */
+/* Of the list `name` of a job: -EINVAL if it, or one of its texts, is NULL, or a text is empty. */
 PST_MUST_USE int pst_job_check_list(const char *name, const char *const *texts, uint32_t count,
                                     char *message);
+/* Of a text that may be NULL: -EINVAL if it is empty, and would end up as no name in a message. */
+PST_MUST_USE int pst_job_check_name(const char *name, const char *text, char *message);
 PST_MUST_USE int pst_job_check_fd(const char *name, int fd, char *message);
 
 #endif

@@ -113,7 +113,7 @@ static bool is_label(const char *label)
 static int check_job(struct pst_session *session)
 {
     const struct pst_backup_job *job = &session->job;
-    if (!job->directory)
+    if (!job->directory || !job->directory[0])
         return fail(session, -EINVAL, "no directory for the backups is given");
     if (job->specs_count > PST_SOURCES_MAX || job->sources_count > PST_SOURCES_MAX ||
         !is_within(job->specs_count + job->sources_count, 1, PST_SOURCES_MAX))

@@ -28,6 +28,12 @@ static int take_job(const struct pst_node_job *given, struct embedded_node *run,
     }
     error = pst_job_check_list("members", node->members, node->members_count, message);
     if (!error)
+        error = pst_job_check_name("socket_path", node->socket_path, message);
+    if (!error)
+        error = pst_job_check_name("fabric_directory", node->fabric_directory, message);
+    if (!error)
+        error = pst_job_check_name("cluster_key", node->cluster_key, message);
+    if (!error)
         error = pst_job_check_fd("stop_fd", node->stop_fd, message);
     if (!error)
         error = pst_job_check_sealing(node->backup, message);

@@ -248,6 +248,58 @@ static void a_list_that_is_shorter_than_it_counts_is_refused(void)
     CU_ASSERT_EQUAL(pst_run_backup(&job, NULL), -EINVAL);
 }
 
+/* It would be the name of a file in a message, and nobody would see it. */
+static void a_text_that_is_empty_is_refused_by_what_it_is(void)
+{
+    static const char *const empty[] = {""};
+    struct pst_keys keys;
+    const struct pst_backup_job good = job;
+    job.directory = "";
+    expect_refused("no directory for the backups is given");
+    job = good;
+    job.base = "";
+    expect_refused("base: the text is empty");
+    job = good;
+    job.exclude_files = empty;
+    job.exclude_files_count = 1;
+    expect_refused("exclude files: one of the texts is empty");
+    job = good;
+    job.keys = &keys;
+    pst_keys_init(&keys);
+    keys.passphrase_file = "";
+    expect_refused("passphrase file: the text is empty");
+    pst_keys_init(&keys);
+    keys.files = keys.recipients = empty;
+    keys.files_count = 1;
+    expect_refused("files of keys: one of the texts is empty");
+    keys.files_count = 0;
+    keys.recipients_count = 1;
+    expect_refused("recipients: one of the texts is empty");
+    CU_ASSERT_EQUAL(pst_list_backups(empty, 1, NULL, NULL), -EINVAL);
+}
+
+static void an_empty_text_restores_nothing(void)
+{
+    static const char *const empty[] = {""};
+    struct pst_restore_outcome made;
+    struct pst_restore_job restore;
+    pst_restore_outcome_init(&made);
+    pst_restore_job_init(&restore);
+    restore.directory = scratch;
+    restore.target = "";
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    CU_ASSERT_STRING_EQUAL(made.message, "target: the text is empty");
+    restore.target = scratch;
+    restore.id = "";
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    CU_ASSERT_STRING_EQUAL(made.message, "id: the text is empty");
+    restore.id = NULL;
+    restore.paths = empty; /* it would fit everything */
+    restore.paths_count = 1;
+    CU_ASSERT_EQUAL(pst_run_restore(&restore, &made), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(made.message, "paths: one of the texts is empty"));
+}
+
 static void keys_that_are_none_seal_nothing_and_are_refused(void)
 {
     struct pst_keys keys;
@@ -343,6 +395,9 @@ int main(void)
         {"a job that cannot be run is refused", a_job_that_cannot_be_run_is_refused},
         {"a list that is shorter than it counts is refused",
          a_list_that_is_shorter_than_it_counts_is_refused},
+        {"a text that is empty is refused by what it is",
+         a_text_that_is_empty_is_refused_by_what_it_is},
+        {"an empty text restores nothing", an_empty_text_restores_nothing},
         {"keys that are none seal nothing, and are refused",
          keys_that_are_none_seal_nothing_and_are_refused},
         {"jobs that read are refused likewise", jobs_that_read_are_refused_likewise},
