@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,4 +27,20 @@ int pst_new_is_possible(const char *path)
     if (error)
         return error;
     return faccessat(AT_FDCWD, parent, W_OK | X_OK, AT_EACCESS) < 0 ? -errno : 0;
+}
+
+char *pst_absolute_path(const char *path)
+{
+    char *absolute = NULL;
+    if (*path == '/')
+        return strdup(path);
+    char *here = getcwd(NULL, 0);
+    if (!here)
+        return NULL;
+    if (asprintf(&absolute, "%s/%s", here, path) < 0) {
+        absolute = NULL;
+        errno = ENOMEM;
+    }
+    free(here);
+    return absolute;
 }

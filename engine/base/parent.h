@@ -13,4 +13,8 @@ PST_MUST_USE int pst_new_directory(const char *path, char *parent);
  * it. -errno. */
 PST_MUST_USE int pst_new_is_possible(const char *path);
 
+/* The path as it is now, wherever the process goes later: absolute, symlinks and all. malloced;
+ * NULL with errno set. */
+char *pst_absolute_path(const char *path);
+
 #endif

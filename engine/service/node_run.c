@@ -3,19 +3,65 @@
  * the node's until the call returns.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
 
 #include "engine/api/abi.h"
 #include "engine/api/job_check.h"
 #include "engine/base/log.h"
+#include "engine/base/parent.h"
 #include "engine/base/streams.h"
 #include "engine/service/daemon.h"
 
 struct embedded_node {
     struct pst_daemon_job job;
+    struct pst_backup_job backup;
+    char *paths[3]; /* absolute, wherever the program goes later; NULL: not needed */
     char fabric_directory[PST_FABRIC_DIRECTORY_BYTES];
 };
+
+/* Makes *path absolute, unless it is too long then. */
+static int fix_path(const char **path, size_t bytes_max, char **own)
+{
+    if (!*path || !**path)
+        return 0;
+    *own = pst_absolute_path(*path);
+    if (*own && strlen(*own) < bytes_max)
+        *path = *own;
+    return *own ? 0 : -errno;
+}
+
+static int fix_paths(struct embedded_node *run)
+{
+    struct pst_node_job *node = &run->job.node;
+    size_t socket_bytes = sizeof(((struct sockaddr_un *)NULL)->sun_path);
+    int error = fix_path(&run->backup.directory, PATH_MAX, &run->paths[0]);
+    if (!error)
+        error = fix_path(&node->fabric_directory, PATH_MAX, &run->paths[1]);
+    return error ? error : fix_path(&node->socket_path, socket_bytes, &run->paths[2]);
+}
+
+/* What is of one backup alone is left out. */
+static int take_backup(struct embedded_node *run, char *message)
+{
+    struct pst_backup_job *backup = &run->backup;
+    pst_backup_job_init(backup);
+    int error = pst_abi_take(backup, sizeof(*backup), run->job.node.backup,
+                             offsetof(struct pst_backup_job, label));
+    if (error) {
+        (void)snprintf(message, PST_MESSAGE_BYTES, "pst_backup_job: %s", pst_abi_error_text(error));
+        return error;
+    }
+    backup->struct_bytes = sizeof(*backup);
+    backup->number = 0;
+    backup->run.cancel_fd = -1;
+    run->job.node.backup = backup;
+    return fix_paths(run);
+}
 
 static int take_job(const struct pst_node_job *given, struct embedded_node *run, char *message)
 {
@@ -37,6 +83,8 @@ static int take_job(const struct pst_node_job *given, struct embedded_node *run,
         error = pst_job_check_fd("stop_fd", node->stop_fd, message);
     if (!error)
         error = pst_job_check_sealing(node->backup, message);
+    if (!error && node->backup)
+        error = take_backup(run, message);
     if (error)
         return error;
     if (node->cluster && node->cluster_id == 0)
@@ -79,8 +127,11 @@ static int run_node(const struct pst_node_job *given, char *message)
         error = pst_daemon_open(&run->job, &daemon, message);
     if (!error)
         error = start_and_serve(daemon, &run->job.node, message);
-    if (pst_daemon_close(daemon))
+    if (pst_daemon_close(daemon)) {
+        for (size_t i = 0; i < sizeof(run->paths) / sizeof(run->paths[0]); i++)
+            free(run->paths[i]);
         free(run);
+    }
     return error;
 }
 

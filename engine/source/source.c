@@ -216,22 +216,6 @@ int pst_source_contains(struct pst_source *source, const char *path)
     return result;
 }
 
-char *pst_source_absolute_path(const char *path)
-{
-    char *absolute = NULL;
-    if (*path == '/')
-        return strdup(path);
-    char *here = getcwd(NULL, 0);
-    if (!here)
-        return NULL;
-    if (asprintf(&absolute, "%s/%s", here, path) < 0) {
-        absolute = NULL;
-        errno = ENOMEM;
-    }
-    free(here);
-    return absolute;
-}
-
 uint64_t pst_source_object_id(const struct pst_source *source, uint64_t counter)
 {
     assert(counter > 0 && counter <= PST_OBJECT_COUNTER_MAX);

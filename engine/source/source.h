@@ -77,8 +77,4 @@ PST_MUST_USE int pst_source_produce(struct pst_source *source,
  * so that a backup written there would contain itself: as pst_source.contains. */
 PST_MUST_USE int pst_source_contains(struct pst_source *source, const char *path);
 
-/* The path of a source as it is now, wherever the process goes later: absolute, symlinks and all.
- * malloced; NULL with errno set. */
-char *pst_source_absolute_path(const char *path);
-
 #endif

@@ -17,6 +17,9 @@
  * if the process is killed. Do not back up as dir: a directory with an LMDB environment that this
  * very process has open: closing its lock file drops the process's POSIX lock on it.
  *
+ * Relative paths begin at the working directory: the program stays there until the call returns, or
+ * the node is ready.
+ *
  * Errors are 0 or negative, -errno or -PST_E_… (penstock/error.h); outcome.message says what
  * failed, on which file, what to do. More goes to the log (penstock/log.h).
  *

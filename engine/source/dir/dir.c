@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/parent.h"
 #include "engine/source/dir/tree.h"
 
 static bool is_root(const struct dir_source *dir, const char *path)
@@ -414,7 +415,7 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         .close = dir_close,
     };
     const char *advice = "check the working directory";
-    dir->argument = pst_source_absolute_path(argument);
+    dir->argument = pst_absolute_path(argument);
     dir->freeze.source = &dir->source;
     dir->freeze.path = dir->argument;
     int error = dir->argument ? resolve(dir, &advice) : -errno;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/log.h"
+#include "engine/base/parent.h"
 #include "engine/base/priority.h"
 #include "engine/source/lmdb/lmdb_list.h"
 #include "engine/source/lmdb/lmdb_pages.h"
@@ -289,7 +290,7 @@ int pst_lmdb_open(const char *argument, struct pst_source **source, char *error_
     struct lmdb_source *lmdb = make();
     if (!lmdb)
         return fail(-ENOMEM, argument, advice, error_text, error_bytes);
-    lmdb->argument = pst_source_absolute_path(argument);
+    lmdb->argument = pst_absolute_path(argument);
     int error = lmdb->argument ? share_memory(lmdb) : -errno;
     if (!error)
         error = lmdb_find(lmdb, &advice);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/parent.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/lmdb/lmdb.h"
 #include "engine/source/synthetic/synthetic.h"
@@ -177,7 +178,7 @@ int pst_sources_path(const char *text, char **path)
                                 memcmp(types[i].type, spec.type, spec.type_bytes) == 0);
     if (!has_path)
         return error;
-    *path = pst_source_absolute_path(spec.argument);
+    *path = pst_absolute_path(spec.argument);
     if (!*path)
         return -errno;
     shorten(*path);

@@ -21,7 +21,7 @@ start_plain() {
 }
 
 start_embedder() {
-    "$embedder" run "$cluster" "$memory/fabric" "$disk" "$memory" "$disk/env" 2 3 2>>"$memory/embedder.log" &
+    (cd "$disk" && exec "$embedder" run "$cluster" "$memory/fabric" . "$memory" "$disk/env" 2 3 2>>"$memory/embedder.log") &
     embedding=$!
 }
 

@@ -9,7 +9,7 @@
  * consistent cut the environment has n transfers, and the table n or n + 1. Files in MEMORY make
  * its listing fail ("fail", with the text in it), wait for the end of the backup ("wait"), or hang
  * as long as they are there ("hang"); with "late", the table is listed once a file listed before
- * has been read.
+ * has been read. Once its nodes are ready it goes to another directory, as a daemon does.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,6 +56,7 @@ struct engine {
 static const char *memory;            /* folder of the files that say what to do */
 static const struct pst_source *told; /* whom they are for */
 static atomic_bool must_stop;
+static atomic_int getting_ready; /* nodes */
 
 static void die(const char *what, int error)
 {
@@ -283,6 +284,8 @@ static void on_ready(void *context)
 {
     const struct engine *engine = context;
     pst_log(PST_LOG_INFO, "node %u is ready", engine->job.node);
+    if (atomic_fetch_sub(&getting_ready, 1) == 1 && chdir("/") < 0)
+        die("/", -errno);
 }
 
 static void *run_node(void *argument)
@@ -356,6 +359,7 @@ static int run(int count, char **arguments)
     told = &engines[0].table.source;
     pst_log_set_hook(on_log, NULL);
     recover(&engines[0].table, arguments[4]);
+    atomic_store(&getting_ready, nodes);
     for (int i = 0; i < nodes; i++)
         prepare(&engines[i], arguments, arguments[5 + i], stop_fd);
     if (pthread_create(&thread, NULL, write_on, &writer) != 0)
