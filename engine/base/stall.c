@@ -32,7 +32,8 @@ uint64_t pst_stall_look(struct pst_stall *stall, uint64_t warning_ns, uint64_t n
         return stalled_ns;
     stall->is_stalled = true;
     static const struct pst_alert alert = {.kind = PST_ALERT_THREAD_STALLED};
-    pst_log_alert(PST_LOG_WARNING, &alert, "%s: has waited %llu s to %s %s", stall->thread,
-                  (unsigned long long)(stalled_ns / NS_PER_S), view.what, view.name);
+    pst_log_alert(PST_LOG_WARNING, &alert, "%s: has waited %llu s to %s%s%s", stall->thread,
+                  (unsigned long long)(stalled_ns / NS_PER_S), view.what, view.name[0] ? " " : "",
+                  view.name);
     return stalled_ns;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/activity.h"
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/object.h"
@@ -475,8 +476,10 @@ static bool make_rows(struct scan *scan)
     size_t room = pst_pace_room(scan->scans->config.pace, most), bytes = 0;
     if (room == 0)
         return false;
+    pst_activity_begin("make rows of", scan->source->name);
     int error = pst_source_produce(scan->source, scan->fragment, scan->extent_done, &scan->cursor,
                                    chunk_end(chunk), room, &bytes);
+    pst_activity_end();
     if (error == -EAGAIN)
         return true; /* it has waited as long as may be */
     scan->error = error;

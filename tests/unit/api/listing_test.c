@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/suite.h"
 #include "tests/support/scratch.h"
@@ -20,6 +21,7 @@ static struct bad {
     enum pst_fragment_kind kind;
     struct pst_source_listing listing; /* more than there is */
     int produced;                      /* calls of produce */
+    int waits_ms;                      /* in the first of them */
     int result;
     size_t bytes;
 } bad;
@@ -71,6 +73,8 @@ static int produce(struct pst_source *source, const struct pst_fragment_descript
     (void)fragment;
     (void)cursor;
     (void)capacity_bytes;
+    if (bad.produced == 0)
+        usleep((useconds_t)bad.waits_ms * 1000);
     memset(buffer, 'x', 1);
     *produced_bytes = bad.produced++ == 0 ? bad.bytes : 0;
     return bad.result;
@@ -102,6 +106,7 @@ static void expect(int expected, const char *says)
     struct pst_backup_job job;
     struct pst_backup_outcome outcome;
     job_for(&job, &source, scratch);
+    job.stall_warning_ns = UINT64_C(300000000);
     pst_backup_outcome_init(&outcome);
     begin_log_capture();
     int error = pst_run_backup(&job, &outcome);
@@ -308,6 +313,14 @@ static void rows_fit_what_is_asked_for(void)
     }
 }
 
+static void a_produce_that_blocks_is_named(void)
+{
+    begin(PST_FRAGMENT_ROWS, NULL);
+    bad.bytes = SIZE;
+    bad.waits_ms = 3500; /* three looks */
+    expect(0, "s to make rows of bad");
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -319,6 +332,7 @@ int main(void)
         {"a listing counts what it gave", a_listing_counts_what_it_gave},
         {"an error is one", an_error_is_one},
         {"rows fit what is asked for", rows_fit_what_is_asked_for},
+        {"a produce that blocks is named", a_produce_that_blocks_is_named},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {{"listing", NULL, NULL, set_up, tear_down, tests}, CU_SUITE_INFO_NULL};

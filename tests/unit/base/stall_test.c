@@ -60,10 +60,21 @@ static void who_moves_or_has_nothing_to_do_is_not(void)
     pst_activity_bind(NULL);
 }
 
+static void what_has_no_name_is_logged_without_one(void)
+{
+    struct pst_stall stall = begin();
+    pst_activity_order(&activity, "end a slice of its work", "", 0);
+    CU_ASSERT_EQUAL(pst_stall_look(&stall, 5 * S, 10 * S), 0);
+    CU_ASSERT_EQUAL(pst_stall_look(&stall, 5 * S, 15 * S), 5 * S);
+    CU_ASSERT_STRING_EQUAL(last, "LDM 7: has waited 5 s to end a slice of its work");
+    pst_activity_bind(NULL);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"who stands still is logged once", who_stands_still_is_logged_once},
+        {"what has no name is logged without one", what_has_no_name_is_logged_without_one},
         {"who moves, or has nothing to do, is not", who_moves_or_has_nothing_to_do_is_not},
         CU_TEST_INFO_NULL,
     };
