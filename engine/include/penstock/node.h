@@ -91,6 +91,7 @@ static inline void pst_node_outcome_init(struct pst_node_outcome *outcome)
  * the sources are idle and the caller's again. Else:
  *   -EINVAL        what is asked for is impossible
  *   -EADDRINUSE    another node serves the socket
+ *   -EEXIST        a node of this id runs in the cluster already
  *   -PST_E_BUSY    another process, or another node of this one, writes into the directory
  *   -EIO           it ran, and could not go on
  *   -PST_E_HUNG    a source or a disk hangs. A thread is left behind; what *job points to must stay

@@ -228,8 +228,10 @@ static inline void pst_backup_outcome_init(struct pst_backup_outcome *outcome)
  *   -EINVAL                what is asked for is impossible
  *   -PST_E_BUSY            another backup is being written into the directory
  *   -PST_E_CLIENT_ABORT    cancel_fd
- *   -PST_E_HUNG            a source or a disk hangs. A thread is left behind; what *job points to
- *                          must stay for good, and what is left of the backup goes with the next
+ *   -PST_E_HUNG            a source or a disk hangs; the log says which. A thread is left behind;
+ *                          what *job points to must stay for good. Until the process ends it makes
+ *                          no other backup into the directory (-PST_E_BUSY); what is left of this
+ *                          one goes with the next
  * or what made it fail. *job is borrowed for the call. */
 PST_MUST_USE int pst_run_backup(const struct pst_backup_job *job,
                                 struct pst_backup_outcome *outcome);
