@@ -20,8 +20,11 @@
 #include "engine/service/control_parts.h"
 #include "engine/service/control_socket.h"
 
+/* A child that the process has forked may have the socket open, too: the client is told all the
+ * same. */
 static void hang_up(struct control_client *client)
 {
+    (void)shutdown(client->fd, SHUT_RDWR);
     close(client->fd);
     *client = (struct control_client){.fd = -1};
 }

@@ -1,5 +1,6 @@
 /* The control socket, and what the server keeps of its clients and jobs. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -545,6 +546,27 @@ static void silence_has_a_limit(void)
     close_server();
 }
 
+static int live_on(void *unused)
+{
+    (void)unused;
+    return pause();
+}
+
+static void a_child_that_lives_on_holds_no_client(void)
+{
+    open_server();
+    int fd = connect_client();
+    pid_t child = child_start(live_on, NULL);
+    answer(control.clients[0].id, 7);
+    control_hang_up_all(&control);
+    CU_ASSERT_EQUAL(next_answer(fd), 7);
+    CU_ASSERT_TRUE(is_hung_up_on(fd));
+    kill(child, SIGKILL);
+    CU_ASSERT_EQUAL(child_wait(child), -SIGKILL);
+    close(fd);
+    close_server();
+}
+
 /* Without a descriptor for it, the newcomer waits; the server neither spins nor stops. */
 static void without_descriptors_it_pauses(void)
 {
@@ -720,6 +742,7 @@ int main(void)
         {"a thousand silent clients lock nobody out", a_thousand_silent_ones_lock_nobody_out},
         {"clients that wait leave a slot", whoever_waits_leaves_a_slot},
         {"silence has a limit", silence_has_a_limit},
+        {"a child that lives on holds no client", a_child_that_lives_on_holds_no_client},
         {"without descriptors it pauses", without_descriptors_it_pauses},
         {"the invariants notice broken state", every_breakage_is_noticed},
         CU_TEST_INFO_NULL,
