@@ -456,19 +456,39 @@ static void say_no_complete(const struct pst_backup_list *list, char *message)
     }
 }
 
+static int votes(uint64_t one, uint64_t other)
+{
+    return (one > other) - (one < other);
+}
+
+bool catalog_is_newer(const struct pst_backup *one, const struct pst_backup *other)
+{
+    const struct pst_manifest_common *its = &one->cluster.common, *others = &other->cluster.common;
+    int sum = votes(one->number, other->number);
+    if (one->has_cluster && other->has_cluster)
+        sum += votes(its->started_unix_ns, others->started_unix_ns) +
+               votes(its->start_gci, others->start_gci);
+    return sum > 0;
+}
+
 static int find_newest(const struct pst_backup_list *list,
                        bool (*is_picked)(const struct pst_backup *backup),
                        const struct pst_backup **backup, char *message)
 {
-    const struct pst_backup *found = NULL;
+    const struct pst_backup *found = NULL, *same = NULL;
     for (size_t i = list->count; i > 0; i--) {
         const struct pst_backup *candidate = list->backups[i - 1];
-        if (found && candidate->number != found->number)
-            break;
-        if (found && is_picked(candidate))
-            return refuse_number(candidate, found, message);
-        found = !found && is_picked(candidate) ? candidate : found;
+        if (!is_picked(candidate))
+            continue;
+        if (found && candidate->number == found->number)
+            same = candidate;
+        else if (!found || catalog_is_newer(candidate, found)) {
+            found = candidate;
+            same = NULL;
+        }
     }
+    if (same)
+        return refuse_number(same, found, message);
     *backup = found;
     if (!found)
         say_no_complete(list, message);
@@ -543,7 +563,7 @@ uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
     uint32_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *backup = list->backups[i];
-        if (backup->number <= chosen->number || pst_backup_was_never_completed(backup->state))
+        if (!catalog_is_newer(backup, chosen) || pst_backup_was_never_completed(backup->state))
             continue;
         pst_log(PST_LOG_WARNING, "backup %u, which is newer than %u, is passed over: it is %s: %s",
                 backup->number, chosen->number, pst_backup_state_text(backup->state),

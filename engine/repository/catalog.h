@@ -39,6 +39,11 @@ void pst_backup_list_release(struct pst_backup_list *list);
  * list is released. For tests over other storages. */
 int catalog_read(struct pst_backup_list *list, char *message) PST_MUST_USE;
 
+/* Whether one was made after the other: two of number, start and GCI say so. A number can be asked
+ * for, directories have numbers of their own, and a clock may be set back. Of one that has no
+ * cluster manifest the number alone is known. */
+bool catalog_is_newer(const struct pst_backup *one, const struct pst_backup *other);
+
 /* Which one is meant where no ID is given. */
 enum pst_backup_pick {
     PST_PICK_COMPLETE, /* restore: the newest that is complete, be it partial */

@@ -33,7 +33,6 @@ struct judging {
     const struct pst_retention *rules;
     struct series *series;
     size_t count;
-    uint64_t complete; /* of all series, so far */
 };
 
 /* ---- series ---- */
@@ -221,6 +220,13 @@ static bool was_found_damaged(const struct pst_backup *backup)
     return is_hit;
 }
 
+/* Whether it is one of those that rules count. */
+static bool counts(const struct pst_backup *backup)
+{
+    return backup->state == PST_BACKUP_COMPLETE && backup->stored_as == backup->number &&
+           !pst_retention_is_shut(backup) && !was_found_damaged(backup);
+}
+
 /* A clock that was ahead when the newest was made must not make all others old. */
 static uint64_t end_of(const struct pst_retention *rules, const struct series *series)
 {
@@ -263,17 +269,28 @@ static void judge_complete(struct judging *judging, const struct pst_backup *bac
     else
         judge_damaged(judging->rules, series, backup, verdict);
     series->complete += is_whole;
-    judging->complete += is_whole;
     if (verdict->is_kept && series->choice)
         keep(verdict, "chosen otherwise than backup %u", series->choice->number);
 }
 
-/* Without its cluster manifest the series of a backup is unknown: then all of them count. */
+/* Without its cluster manifest the series of a backup is unknown: then all of them count that have
+ * numbers of one sequence with it. */
+static uint64_t newer_by_number(const struct pst_backup *backup)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < backup->list->count; i++) {
+        const struct pst_backup *other = backup->list->backups[i];
+        count += counts(other) && (other->found_in & backup->found_in) != 0 &&
+                 other->number > backup->number;
+    }
+    return count;
+}
+
 static void judge_other(struct judging *judging, const struct pst_backup *backup,
                         struct pst_retention_verdict *verdict)
 {
     uint64_t last = judging->rules->counts[PST_RETENTION_LAST];
-    uint64_t newer = backup->has_cluster ? newer_than(judging, backup) : judging->complete;
+    uint64_t newer = backup->has_cluster ? newer_than(judging, backup) : newer_by_number(backup);
     uint64_t needed = last > 0 ? last : 1;
     if (newer < needed)
         keep(verdict, "newer than the last %s", needed > 1 ? "complete ones" : "complete one");
@@ -347,16 +364,41 @@ static void keep_origins(const struct pst_backup_list *list, struct pst_retentio
     }
 }
 
+/* How many have a cluster manifest; order: their indices, oldest first. Nearly all are so in the
+ * list. */
+static size_t sort_decided(const struct pst_backup_list *list, size_t *order)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        size_t place = count;
+        if (!list->backups[i]->has_cluster)
+            continue;
+        for (; place > 0 && catalog_is_newer(list->backups[order[place - 1]], list->backups[i]);
+             place--)
+            order[place] = order[place - 1];
+        order[place] = i;
+        count++;
+    }
+    return count;
+}
+
 int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,
                         struct pst_retention_verdict *verdicts)
 {
     struct judging judging = {.rules = rules,
                               .series = calloc(list->count + 1, sizeof(*judging.series))};
-    if (!judging.series)
-        return -ENOMEM;
-    for (size_t i = list->count; i-- > 0;)
-        judge(&judging, list->backups[i], &verdicts[i]);
-    keep_origins(list, verdicts);
+    size_t *order = calloc(list->count + 1, sizeof(*order));
+    if (judging.series && order) {
+        for (size_t i = sort_decided(list, order); i-- > 0;)
+            judge(&judging, list->backups[order[i]], &verdicts[order[i]]);
+        for (size_t i = list->count; i-- > 0;) {
+            if (!list->backups[i]->has_cluster)
+                judge(&judging, list->backups[i], &verdicts[i]);
+        }
+        keep_origins(list, verdicts);
+    }
+    int error = judging.series && order ? 0 : -ENOMEM;
+    free(order);
     free(judging.series);
-    return 0;
+    return error;
 }

@@ -23,7 +23,7 @@ static bool has_newer_whole(const struct pst_backup_list *list, const struct pst
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
-        if (other->number > backup->number && is_known_whole(other) &&
+        if (catalog_is_newer(other, backup) && is_known_whole(other) &&
             (pst_backup_was_never_completed(backup->state) ||
              retention_is_one_series(other, backup)))
             return true;

@@ -1,6 +1,6 @@
 #!/bin/bash
 # retention_test.sh PENSTOCK FOLDER: no rule of prune takes a backup that lacks something of a source for one that has
-# all of it, whichever option left it out.
+# all of it, whichever option left it out, nor an older one for a newer one, whatever their numbers.
 set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -58,6 +58,26 @@ options() {
     expect_kept '13' --group-by sources
 }
 
+# The number is not what makes a backup the newest one: it can be asked for, and each directory has its own.
+made_last() {
+    rm -r "$to"
+    back_up --number 100
+    printf 'new\n' >"$src/file"
+    back_up --number 5
+    expect_exit 0 "$penstock" restore --from "$to" --target "$disk/newest"
+    [ "$(cat "$disk/newest/file")" = new ] || fail 'not the newest one was restored'
+    expect_kept 5
+    back_up
+    expect_kept 6
+    mv "$to" "$disk/before"
+    printf 'newer\n' >"$src/file"
+    back_up
+    expect_exit 0 "$penstock" restore --from "$disk/before" --from "$to" --target "$disk/newer"
+    [ "$(cat "$disk/newer/file")" = newer ] || fail 'not the newest one of two directories was restored'
+    expect_kept 1 --from "$disk/before"
+    expect_absent "$disk/before/BACKUP-6"
+}
+
 # What was chosen is sealed with the rest.
 sealed() {
     rm -r "$to"
@@ -97,5 +117,6 @@ databases() {
 }
 
 options
+made_last
 sealed
 databases

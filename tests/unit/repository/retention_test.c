@@ -34,6 +34,7 @@ static struct pst_backup *add(uint64_t started_unix_ns)
     struct pst_backup *backup = &backups[i];
     backup->number = backup->stored_as = (uint32_t)i + 1;
     backup->list = &list;
+    backup->found_in = 1;
     backup->state = PST_BACKUP_COMPLETE;
     backup->has_cluster = true;
     backup->cluster.common.cluster_id = 1;
@@ -186,6 +187,41 @@ static void what_is_not_complete_never_counts(void)
         rules.counts[PST_RETENTION_LAST] = 1;
         CU_ASSERT_STRING_EQUAL(kept(), states[i] == PST_BACKUP_SPLIT ? "1 3 4 5" : "4 5");
     }
+}
+
+/* Made after those with higher numbers: it was given a number, or has it from another directory. */
+static void the_newest_is_the_one_made_last(void)
+{
+    begin();
+    for (int day = 0; day < 4; day++)
+        add(MONDAY + (uint64_t)day * DAY)->cluster.common.start_gci = 10 + (uint64_t)day;
+    backups[0].cluster.common.started_unix_ns = MONDAY + 9 * DAY;
+    backups[0].cluster.common.start_gci = 20;
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1");
+    rules.counts[PST_RETENTION_LAST] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 4");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "newest 1 of 2");
+    /* a clock that was set back, or a GCI that began anew, says nothing by itself */
+    backups[0].cluster.common.start_gci = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4");
+    backups[0].cluster.common.start_gci = 20;
+    backups[0].cluster.common.started_unix_ns = MONDAY - DAY;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4");
+}
+
+/* Of one that shows its number alone, those in another directory are neither older nor newer. */
+static void numbers_of_another_directory_say_nothing(void)
+{
+    begin();
+    add(MONDAY)->has_cluster = false;
+    backups[0].state = PST_BACKUP_DAMAGED;
+    for (int day = 1; day < 4; day++)
+        add(MONDAY + (uint64_t)day * DAY);
+    rules.counts[PST_RETENTION_LAST] = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "3 4");
+    backups[0].found_in = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 3 4");
 }
 
 /* Only what verify found says that contents are damaged: manifests are whole. */
@@ -424,6 +460,18 @@ static void what_is_newer_than_the_last_whole_one_is_to_be_verified(void)
     is_due(2, PST_VERIFY_NOT_DUE);
 }
 
+/* Though it has a lower number. */
+static void what_was_made_after_the_last_whole_one_is_to_be_verified(void)
+{
+    begin();
+    add(MONDAY + DAY)->cluster.common.start_gci = 2;
+    add(MONDAY)->cluster.common.start_gci = 1;
+    backups[1].verified = (struct pst_verified){.is_known = true, .windows = 1, .covered = 1};
+    is_due(0, PST_VERIFY_DUE);
+    backups[0].cluster.common.start_gci = 0;
+    is_due(0, PST_VERIFY_NOT_DUE);
+}
+
 static void what_nobody_completed_is_not_verified(void)
 {
     static const enum pst_backup_state states[] = {PST_BACKUP_INCOMPLETE, PST_BACKUP_CUT_OFF,
@@ -451,6 +499,8 @@ int main(void)
         {"within counts from the newest", within_counts_from_the_newest},
         {"a newest one of the future makes none old", a_newest_one_of_the_future_makes_none_old},
         {"what is not complete never counts", what_is_not_complete_never_counts},
+        {"the newest is the one made last", the_newest_is_the_one_made_last},
+        {"numbers of another directory say nothing", numbers_of_another_directory_say_nothing},
         {"what verify found damaged never counts", what_verify_found_damaged_never_counts},
         {"what has damaged origins never counts", what_has_damaged_origins_never_counts},
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
@@ -466,6 +516,8 @@ int main(void)
         {"rules add up", rules_add_up},
         {"what is newer than the last whole one is to be verified",
          what_is_newer_than_the_last_whole_one_is_to_be_verified},
+        {"what was made after the last whole one is to be verified",
+         what_was_made_after_the_last_whole_one_is_to_be_verified},
         {"what nobody completed is not verified", what_nobody_completed_is_not_verified},
         CU_TEST_INFO_NULL,
     };
