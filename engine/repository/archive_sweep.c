@@ -15,6 +15,7 @@
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/layout.h"
+#include "engine/repository/node_manifest.h"
 #include "engine/repository/verified.h"
 
 /* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL: 1, 0
@@ -311,23 +312,65 @@ static int leave_alone(struct pst_archive *archive, uint32_t number, int error, 
     return 0;
 }
 
-/* Whether a backup that is decided has data in origin: 1, 0, or why that cannot be known. uid:
- * NULL: nobody knows that of origin any more, and its number has to do. */
+static bool is_among(const struct pst_manifest_origin *origins, uint32_t count, uint32_t number,
+                     const uint8_t *uid)
+{
+    bool is = false;
+    for (uint32_t i = 0; i < count && !is; i++)
+        is = uid ? memcmp(origins[i].uid, uid, sizeof(origins[i].uid)) == 0
+                 : origins[i].number == number;
+    return is;
+}
+
+/* Whether the share of a node has data in it: 1, 0, or why that cannot be known. */
+static int share_has_origin(const struct pst_archive *archive, int backup, const char *name,
+                            uint32_t origin, const uint8_t *uid)
+{
+    struct pst_node_manifest *node = malloc(sizeof(*node));
+    if (!node)
+        return -ENOMEM;
+    int found = node_manifest_read(archive->repository, backup, name, node, NULL, NULL);
+    if (!found) {
+        found = is_among(node->origins, node->origins_count, origin, uid);
+        pst_manifest_release_node(node);
+    }
+    free(node);
+    return found == -ENOENT ? 0 : found;
+}
+
+/* The same of a backup that is in doubt. */
+static int shares_have_origin(const struct pst_archive *archive, int backup, uint32_t number,
+                              uint32_t origin, const uint8_t *uid)
+{
+    struct pst_repository_names names = {0};
+    uint32_t node;
+    int has = repository_list(archive->repository, backup, &names);
+    for (const char *name = has ? NULL : repository_names_next(&names, NULL); name && !has;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_node_manifest(name, number, &node))
+            has = share_has_origin(archive, backup, name, origin, uid);
+    }
+    repository_names_free(&names);
+    return has;
+}
+
+/* The same of a backup. uid: NULL: nobody knows that of origin any more, and its number has to do.
+ */
 static int has_origin(const struct pst_archive *archive, uint32_t number, uint32_t origin,
                       const uint8_t *uid)
 {
     struct pst_cluster_manifest manifest;
     struct decision_file file;
-    bool has = false;
     int backup = repository_open_backup(archive->repository, number);
     if (backup < 0)
         return repository_is_no_directory(backup) ? 0 : backup;
-    int error = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
-    for (uint32_t i = 0; !error && !has && i < manifest.origins_count; i++)
-        has = uid ? memcmp(manifest.origins[i].uid, uid, sizeof(manifest.origins[i].uid)) == 0
-                  : manifest.origins[i].number == origin;
+    int has = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
+    if (!has)
+        has = is_among(manifest.origins, manifest.origins_count, origin, uid);
+    else if (has == -ENOENT)
+        has = shares_have_origin(archive, backup, number, origin, uid);
     repository_close(archive->repository, backup);
-    return error == -ENOENT ? 0 : error ? error : has;
+    return has;
 }
 
 static void warn_of_holder(const struct pst_archive *archive, uint32_t number, uint32_t holder,
@@ -356,9 +399,11 @@ int archive_is_held(const struct pst_archive *archive, uint32_t number, const ui
     int has = repository_list(repository, repository->root, &names);
     for (const char *name = repository_names_next(&names, NULL); name && !has;
          name = repository_names_next(&names, name)) {
-        if (!layout_parse_backup(name, &other) || other <= number)
+        if (!layout_parse_backup(name, &other) || other == number)
             continue;
         has = has_origin(archive, other, number, uid);
+        if (has < 0 && other < number && !pst_is_own_error(has))
+            has = 0; /* only a --number that was asked for makes a later one lower */
         if (has && is_news)
             warn_of_holder(archive, number, other, has);
     }

@@ -16,9 +16,9 @@ PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
 /* The same of one backup; for the rest of the archive. */
 int archive_sweep_one(struct pst_archive *archive, uint32_t number);
 
-/* Whether a backup that is decided has data in one that is not: then that was decided, too, and has
- * lost both files of its decision. 1, 0, or why that cannot be known. uid: NULL: not known.
- * is_news: it is logged. */
+/* Whether a backup that is decided, or in doubt, has data in one that is not decided: then that
+ * was, too, and has lost both files of its decision. 1, 0, or why that cannot be known. uid: NULL:
+ * not known. is_news: it is logged. */
 int archive_is_held(const struct pst_archive *archive, uint32_t number, const uint8_t *uid,
                     bool is_news);
 

@@ -267,6 +267,16 @@ rm "$to"/BACKUP-1/*.cluster.manifest*
 expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --number 9
 expect_absent "$to/BACKUP-1"
 
+# The other may have a lower number, if it was asked for.
+back_up --base auto --number 200
+back_up --base auto --number 100
+cp -r "$to/BACKUP-200" "$disk/higher"
+rm "$to"/BACKUP-200/*.cluster.manifest*
+expect_exit 0 "$penstock" backup --source "data=dir:$tree" --to "$to" --number 300
+expect_message 'BACKUP-200: left alone: backup 100 has data in it, so it was complete'
+cp "$disk/higher"/*.cluster.manifest* "$to/BACKUP-200"
+expect_exit 0 "$penstock" verify --from "$to" 100
+
 # Nor where one that is newer cannot be read: it may have data in it.
 plant_tree
 back_up --base auto

@@ -53,14 +53,19 @@ static void end(void)
 }
 
 /* nodes: by id - 1. */
-static int define(uint32_t master, const uint8_t *of, uint64_t nodes)
+static int define_number(uint32_t number, uint32_t master, const uint8_t *of, uint64_t nodes)
 {
     struct pst_define_backup_req request = {.master_ref = pst_ref_make(master, PST_BLOCK_BACKUP, 1),
-                                            .number = NUMBER};
+                                            .number = number};
     uint32_t highest = 0;
     memcpy(request.uid, of, sizeof(request.uid));
     request.nodes.words[0] = nodes;
     return pst_archive_define(archive, &request, &highest);
+}
+
+static int define(uint32_t master, const uint8_t *of, uint64_t nodes)
+{
+    return define_number(NUMBER, master, of, nodes);
 }
 
 static const char *inside(struct layout_name name)
@@ -143,9 +148,45 @@ static void another_nodes_part_stays(void)
     end();
 }
 
+/* What the backup that was defined has of it: a manifest, with data in backup NUMBER - 1. */
+static void prepare(bool refers)
+{
+    const struct pst_gci gci = {.start_gci = 1, .stop_gci = 1};
+    struct pst_commit written;
+    const struct pst_archive_item part = {.item = 1, .file_bytes = PST_BLOCK_BYTES};
+    pst_archive_add_part(archive, &part);
+    if (refers) {
+        struct pst_manifest_origin *origin = &archive->node.origins[archive->node.origins_count++];
+        *origin = (struct pst_manifest_origin){.number = NUMBER - 1, .bytes = 1, .objects = 1};
+        memcpy(origin->uid, other_uid, sizeof(origin->uid));
+        archive->node.base.number = NUMBER - 1;
+        memcpy(archive->node.base.uid, other_uid, sizeof(archive->node.base.uid));
+        archive->node.common.version.incompatible |= PST_FORMAT_REFERS;
+    }
+    CU_ASSERT_EQUAL(pst_archive_write_node(archive, &gci, &written), 0);
+    restart(NODE);
+}
+
+/* It was decided then, and has lost its decision. The other may yet turn out to be complete. */
+static void what_one_in_doubt_has_data_in_stays(void)
+{
+    const struct layout_name lost = layout_node_manifest(NUMBER - 1, NODE);
+    for (int refers = 0; refers < 2; refers++) {
+        begin();
+        CU_ASSERT_EQUAL(define(1, uid, 3), 0);
+        prepare(refers);
+        CU_ASSERT_EQUAL(define_number(NUMBER - 1, NODE, other_uid, 2), 0);
+        prepare(false);
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+        CU_ASSERT_EQUAL(has(storage_inside(NUMBER - 1, lost.text)), refers);
+        end();
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"what one in doubt has data in stays", what_one_in_doubt_has_data_in_stays},
         {"a define sweeps", a_define_sweeps},
         {"a define that is refused leaves what is there",
          a_define_that_is_refused_leaves_what_is_there},
