@@ -333,6 +333,20 @@ static void note_shut(struct pruning *pruning)
         pruning->code = CLI_EXIT_KEY;
 }
 
+/* Older ones stay for it, and room runs out. */
+static void note_unknown(const struct pruning *pruning,
+                         const struct pst_retention_verdict *verdicts)
+{
+    for (size_t i = 0; i < pruning->list.count; i++) {
+        const struct pst_backup *backup = pruning->list.backups[i];
+        if (verdicts[i].is_kept && pst_backup_has_unknown_origins(backup))
+            pst_log(PST_LOG_WARNING,
+                    "backup %u may have data in any before it, so that these stay: what it has "
+                    "cannot be read: %s",
+                    backup->number, backup->reason);
+    }
+}
+
 static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_retention *rules)
 {
     const struct pst_backup_list *list = &pruning->list;
@@ -342,8 +356,10 @@ static enum cli_exit prune_by_rules(struct pruning *pruning, const struct pst_re
     struct pst_retention_verdict *verdicts = calloc(list->count + 1, sizeof(*verdicts));
     struct choice *choices = calloc(list->count + 1, sizeof(*choices));
     int error = verdicts && choices ? pst_retention_judge(list, rules, verdicts) : -ENOMEM;
-    if (!error)
+    if (!error) {
         apply_verdicts(pruning, verdicts, choices);
+        note_unknown(pruning, verdicts);
+    }
     note_shut(pruning);
     free(choices);
     free(verdicts);

@@ -53,6 +53,7 @@ struct pst_backup {
     struct pst_verified verified;        /* likewise; of one that has its cluster manifest */
     bool is_pruned;                      /* prune.h: it is gone, or would be */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
+    bool has_unknown; /* and one that cannot be read, so that what it refers to is not known */
     enum pst_backup_state state;
     int error; /* 0 if usable, else -PST_E_… or -errno */
     /* Why it is not complete, naming the file; where it is, a warning, or "". */

@@ -52,10 +52,20 @@ uint64_t pst_backup_shared_bytes(const struct pst_backup *backup)
     return bytes;
 }
 
+bool pst_backup_has_unknown_origins(const struct pst_backup *backup)
+{
+    bool is_damaged = backup->state == PST_BACKUP_DAMAGED;
+    bool has = backup->state == PST_BACKUP_NEWER || backup->unread || backup->has_unknown ||
+               (is_damaged && (!backup->has_cluster || !backup->nodes));
+    for (uint32_t i = 0; !has && is_damaged && i < backup->cluster.nodes_count; i++)
+        has = backup->nodes[i].parts_count == 0 && !backup->is_elsewhere[i];
+    return has;
+}
+
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin)
 {
-    if (backup->state == PST_BACKUP_NEWER) /* nobody here can read what it refers to */
-        return origin->number < backup->number;
+    if (pst_backup_has_unknown_origins(backup) && origin->number < backup->number)
+        return true;
     for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
         if (origin->has_uid &&
             memcmp(backup->cluster.origins[i].uid, origin->uid, sizeof(origin->uid)) == 0)
@@ -79,11 +89,13 @@ const char *backup_holders_text(const struct pst_backup *backup, char *text)
 {
     const struct pst_backup_list *list = backup->list;
     char numbers[HOLDERS_NAMED * 12] = "", more[40] = "";
-    uint32_t count = 0, used = 0;
+    uint32_t count = 0, used = 0, unknown = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
         if (other->is_pruned || !pst_backup_refers_to(other, backup))
             continue;
+        if (pst_backup_has_unknown_origins(other))
+            unknown = other->number;
         if (count++ < HOLDERS_NAMED)
             used += (uint32_t)snprintf(numbers + used, sizeof(numbers) - used, "%s%u",
                                        used ? ", " : "", other->number);
@@ -91,8 +103,13 @@ const char *backup_holders_text(const struct pst_backup *backup, char *text)
     if (count > HOLDERS_NAMED)
         snprintf(more, sizeof(more), " and %u more", count - HOLDERS_NAMED);
     text[0] = '\0';
-    if (count > 0)
-        snprintf(text, PST_MESSAGE_BYTES, "backup%s %s%s", count > 1 ? "s" : "", numbers, more);
+    if (count == 0)
+        return text;
+    used = (uint32_t)snprintf(text, PST_MESSAGE_BYTES, "backup%s %s%s", count > 1 ? "s" : "",
+                              numbers, more);
+    if (unknown > 0)
+        snprintf(text + used, PST_MESSAGE_BYTES - used, ", or may, for backup %u cannot be read",
+                 unknown);
     return text;
 }
 
@@ -162,6 +179,7 @@ static int read_origins_of(struct pst_backup *backup, struct pst_repository *rep
         (void)enter_origin(&backup->cluster, &node->origins[i]);
     if (!error)
         pst_manifest_release_node(node);
+    backup->has_unknown = backup->has_unknown || error;
     free(node);
     return pst_is_own_error(error) ? error : 0;
 }

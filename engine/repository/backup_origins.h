@@ -16,7 +16,11 @@ const struct pst_backup *pst_backup_origin(const struct pst_backup *backup,
 /* Bytes of a backup that lie in others. */
 uint64_t pst_backup_shared_bytes(const struct pst_backup *backup);
 
-/* Whether a backup has bytes in the other, or may have, being of a newer version. */
+/* Whether what a backup refers to cannot be known: it is of a newer version, or what would say it
+ * cannot be read. */
+bool pst_backup_has_unknown_origins(const struct pst_backup *backup);
+
+/* Whether a backup has bytes in the other, or may have, where that cannot be known. */
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin);
 
 /* A backup in which verify found damage, and which has bytes in this one, where the damage may be;
@@ -25,7 +29,8 @@ const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
                                              const struct pst_backup *backup);
 
 /* Which backups of the list, that are not pruned, refer to this one: "backup 4", "backups 4, 5 and
- * 3 more", "". text is PST_MESSAGE_BYTES; returns it. */
+ * 3 more", "backup 4, or may, for that cannot be read", "". text is PST_MESSAGE_BYTES; returns it.
+ */
 const char *backup_holders_text(const struct pst_backup *backup, char *text);
 
 /* Adds what its node manifests say to cluster.origins, and that there may be any: a master that has

@@ -345,8 +345,11 @@ static bool keep_origin(const struct pst_backup_list *list, struct pst_retention
                         size_t origin)
 {
     for (size_t i = list->count; i-- > 0;) {
-        if (verdicts[i].is_kept && pst_backup_refers_to(list->backups[i], list->backups[origin])) {
-            keep(&verdicts[origin], "holds data of backup %u", list->backups[i]->number);
+        const struct pst_backup *other = list->backups[i];
+        if (verdicts[i].is_kept && pst_backup_refers_to(other, list->backups[origin])) {
+            bool is_known = !pst_backup_has_unknown_origins(other);
+            keep(&verdicts[origin], "%s data of backup %u%s", is_known ? "holds" : "may hold",
+                 other->number, is_known ? "" : ", which cannot be read");
             return true;
         }
     }

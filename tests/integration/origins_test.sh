@@ -115,6 +115,22 @@ damaged() {
     expect_exit 0 "$penstock" verify --from "$work/to" 3 # else prune would not count it
 }
 
+# What one that cannot be read refers to is not known: it may be mended, and is to find all that it has then.
+unreadable() {
+    cp -a "$work/to" "$work/hidden"
+    truncate -s 100 "$work"/hidden/BACKUP-3/*.manifest*
+    expect_exit 1 "$penstock" prune --from "$work/hidden" 2
+    expect_message 'backup 2 holds data of backup 3, or may, for backup 3 cannot be read'
+    expect_exit 0 "$penstock" prune --from "$work/hidden" --keep-last 1 --dry-run
+    expect_message 'backup 3 may have data in any before it, so that these stay: what it has cannot be read: BACKUP-3/'
+    expect_output '^backup 1, .*stays: may hold data of backup 3, which cannot be read$'
+    rm -r "$work/hidden/BACKUP-3"
+    cp -a "$work/to/BACKUP-3" "$work/hidden/BACKUP-3"
+    expect_same 3 "$work/hidden"
+    truncate -s 100 "$work"/hidden/BACKUP-3/*.manifest*
+    expect_exit 0 "$penstock" prune --from "$work/hidden" 2 3
+}
+
 pruned() {
     expect_exit 1 "$penstock" prune --from "$work/to" 1
     expect_message 'backup 1 holds data of backups 2, 3'
@@ -162,6 +178,7 @@ make_backups
 followed
 missing
 damaged
+unreadable
 pruned
 of_other_chunks
 sealed
