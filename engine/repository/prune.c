@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/digest.h"
 #include "engine/repository/archive_marks.h"
@@ -206,6 +207,22 @@ static int rename_in(const struct prune_claim *claim, uint32_t i, const char *ui
     return error ? refuse(claim, i, error, repository->failed_step) : 0;
 }
 
+/* Where it was renamed: what stays elsewhere would be damaged. */
+static void put_back(const struct prune_claim *claim, const char *uid)
+{
+    const struct layout_name name = layout_backup(claim->backup->stored_as);
+    const struct layout_name pruned = layout_pruned(claim->backup->number, uid);
+    for (uint32_t i = backup_next_in(claim->backup, 0); i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(claim->backup, i + 1)) {
+        struct pst_repository *repository = repository_of(claim, i);
+        int error =
+            repository_rename_durably(repository, repository->root, pruned.text, name.text, false);
+        if (error && error != -ENOENT && error != -EEXIST)
+            pst_log(PST_LOG_ERROR, "%s/%s cannot be put back: %s: rename it to %s by hand",
+                    repository->path, pruned.text, pst_error_text(error), name.text);
+    }
+}
+
 static int remove_from_sight(const struct prune_claim *claim)
 {
     char uid[UID_TEXT_BYTES];
@@ -214,6 +231,8 @@ static int remove_from_sight(const struct prune_claim *claim)
     for (uint32_t i = backup_next_in(claim->backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(claim->backup, i + 1))
         error = rename_in(claim, i, uid);
+    if (error)
+        put_back(claim, uid);
     return error;
 }
 

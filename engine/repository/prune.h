@@ -26,7 +26,7 @@ int pst_prune_lock(struct pst_backup_list *list, uint64_t *idle, char *message) 
  *   -PST_E_NEWER       only a newer Penstock knows what hangs on it
  *   -ENOTEMPTY         something in its directory is not the backup's
  *   -PST_E_CHANGED     it is not what it was when the list was read
- *   -errno             it could not be renamed; where it was, it is gone
+ *   -errno             it could not be renamed somewhere, and was put back elsewhere
  * message (PST_MESSAGE_BYTES) says more. */
 int pst_prune(const struct pst_backup *backup, uint64_t idle, bool only_look,
               char *message) PST_MUST_USE;

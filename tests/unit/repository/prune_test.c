@@ -143,6 +143,32 @@ static void half_a_prune_is_not_complete_and_can_be_ended(void)
     end();
 }
 
+static int refuse_rename(struct pst_repository *repository, int directory, const char *from,
+                         const char *to, bool replace)
+{
+    (void)repository, (void)directory, (void)from, (void)to, (void)replace;
+    return -EROFS;
+}
+
+/* Told to be kept, it is whole: also what lies in directories that could be written. */
+static void what_cannot_go_everywhere_stays_everywhere(void)
+{
+    begin();
+    add(0, 1, true, false);
+    add(1, 1, true, false);
+    lock();
+    struct pst_repository_ops ops = *list.directories.repositories[1].ops;
+    ops.rename = refuse_rename;
+    list.directories.repositories[1].ops = &ops;
+    CU_ASSERT_EQUAL(pst_prune(list.backups[0], idle, false, message), -EROFS);
+    CU_ASSERT_EQUAL(pst_prune_sweep(&list, NULL, NULL, message), 0);
+    read_both();
+    CU_ASSERT_EQUAL_FATAL(list.count, 1);
+    CU_ASSERT_EQUAL(list.backups[0]->found_in, 3);
+    CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_COMPLETE);
+    end();
+}
+
 /* In a backup's directory, complete or not, or in one of its parts'. */
 static void what_somebody_put_there_stays(void)
 {
@@ -427,6 +453,7 @@ int main(void)
         {"a backup goes from all directories", a_backup_goes_from_all_directories},
         {"half a prune is not complete, and can be ended",
          half_a_prune_is_not_complete_and_can_be_ended},
+        {"what cannot go everywhere stays everywhere", what_cannot_go_everywhere_stays_everywhere},
         {"what somebody put there stays", what_somebody_put_there_stays},
         {"what is in doubt stays", what_is_in_doubt_stays},
         {"what is incomplete goes where no node is", what_is_incomplete_goes_where_no_node_is},
