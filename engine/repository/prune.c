@@ -215,11 +215,13 @@ static void put_back(const struct prune_claim *claim, const char *uid)
     for (uint32_t i = backup_next_in(claim->backup, 0); i < PST_DIRECTORIES_MAX;
          i = backup_next_in(claim->backup, i + 1)) {
         struct pst_repository *repository = repository_of(claim, i);
-        int error =
-            repository_rename_durably(repository, repository->root, pruned.text, name.text, false);
-        if (error && error != -ENOENT && error != -EEXIST)
+        int result = repository_has(repository, repository->root, name.text);
+        if (result == 0)
+            result = repository_rename_durably(repository, repository->root, pruned.text, name.text,
+                                               false);
+        if (result < 0)
             pst_log(PST_LOG_ERROR, "%s/%s cannot be put back: %s: rename it to %s by hand",
-                    repository->path, pruned.text, pst_error_text(error), name.text);
+                    repository->path, pruned.text, pst_error_text(result), name.text);
     }
 }
 
