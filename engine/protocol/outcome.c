@@ -122,6 +122,7 @@ static void ask_others(struct pst_outcome_machine *outcome, struct pst_doubt *do
     struct pst_set targets = pst_set_common(&doubt->what.nodes, &outcome->nodes);
     targets = pst_set_minus(&targets, &doubt->waiting);
     pst_set_remove(&targets, pst_ref_node(outcome->self_ref) - 1);
+    doubt->prepared = pst_set_minus(&doubt->prepared, &targets);
     bool nobody = pst_set_is_empty(&targets);
     doubt->deadline_ns = outcome->now_ns + outcome->timeouts.ask_ns;
     if (nobody && pst_set_is_empty(&doubt->waiting))
@@ -157,16 +158,6 @@ static void settle(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
     memcpy(settled->digest, found->payload.outcome.digest, sizeof(settled->digest));
 }
 
-/* A backup whose master was here is settled by this disk alone: it was not decided. */
-static void work_on(struct pst_outcome_machine *outcome, struct pst_doubt *doubt,
-                    struct pst_actions *actions)
-{
-    if (pst_ref_node(doubt->what.master_ref) == pst_ref_node(outcome->self_ref))
-        settle(outcome, doubt, PST_DOUBT_ABORTING, NULL, actions);
-    else
-        ask_others(outcome, doubt, actions);
-}
-
 static void on_doubt(struct pst_outcome_machine *outcome, const struct pst_signal *report,
                      struct pst_actions *actions)
 {
@@ -185,16 +176,24 @@ static void on_doubt(struct pst_outcome_machine *outcome, const struct pst_signa
     memset(doubt, 0, sizeof(*doubt));
     doubt->backup = report->backup;
     doubt->what = *what;
-    work_on(outcome, doubt, actions);
+    ask_others(outcome, doubt, actions);
 }
 
-static const struct outcome_rule *rule_for(const struct pst_doubt *doubt, uint32_t answer,
-                                           uint32_t node)
+/* All others that took part, the master's node among them, have no decision, by the last answer of
+ * each. */
+static bool has_nobody_decided(const struct pst_outcome_machine *outcome,
+                               const struct pst_doubt *doubt)
 {
-    bool of_master = pst_ref_node(doubt->what.master_ref) == node;
+    struct pst_set others = doubt->what.nodes;
+    pst_set_remove(&others, pst_ref_node(outcome->self_ref) - 1);
+    return pst_set_is_within(&others, &doubt->prepared);
+}
+
+static const struct outcome_rule *rule_for(uint32_t answer, bool of_all)
+{
     for (uint32_t i = 0; i < outcome_rules_count; i++) {
         const struct outcome_rule *rule = &outcome_rules[i];
-        if (rule->answer == answer && (of_master || !rule->of_master))
+        if (rule->answer == answer && (of_all || !rule->of_all))
             return rule;
     }
     return NULL;
@@ -216,7 +215,10 @@ static void on_answer(struct pst_outcome_machine *outcome, const struct pst_sign
     pst_set_remove(&doubt->waiting, node - 1);
     if (answer->gsn == PST_OUTCOME_REF)
         return;
-    const struct outcome_rule *rule = rule_for(doubt, answer->payload.outcome.state, node);
+    uint32_t state = answer->payload.outcome.state;
+    if (state == PST_OUTCOME_PREPARED)
+        pst_set_add(&doubt->prepared, node - 1);
+    const struct outcome_rule *rule = rule_for(state, has_nobody_decided(outcome, doubt));
     if (!rule)
         stray(outcome);
     else if (rule->to != PST_DOUBT_ASKING)
@@ -358,7 +360,7 @@ static void on_timer(struct pst_outcome_machine *outcome, struct pst_actions *ac
     for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
         struct pst_doubt *doubt = &outcome->doubts[i];
         if (doubt->state == PST_DOUBT_ASKING && outcome->now_ns >= doubt->deadline_ns)
-            work_on(outcome, doubt, actions);
+            ask_others(outcome, doubt, actions);
     }
 }
 
@@ -371,8 +373,10 @@ static void on_node_failed(struct pst_outcome_machine *outcome, uint32_t node)
         if (pst_ref_node(outcome->queries[i].asker_ref) == node)
             outcome->queries[i].asker_ref = 0;
     }
-    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++)
+    for (uint32_t i = 0; i < PST_DOUBTS_MAX; i++) {
         pst_set_remove(&outcome->doubts[i].waiting, node - 1);
+        pst_set_remove(&outcome->doubts[i].prepared, node - 1);
+    }
 }
 
 /* They meet again: it is asked at once. */
@@ -386,7 +390,7 @@ static void on_node_joined(struct pst_outcome_machine *outcome, uint32_t node,
         struct pst_doubt *doubt = &outcome->doubts[i];
         assert(!pst_set_has(&doubt->waiting, node - 1)); /* forgotten when it failed */
         if (doubt->state == PST_DOUBT_ASKING && pst_set_has(&doubt->what.nodes, node - 1))
-            work_on(outcome, doubt, actions);
+            ask_others(outcome, doubt, actions);
     }
 }
 
@@ -433,6 +437,7 @@ static void check_doubt(const struct pst_outcome_machine *outcome, const struct 
     struct pst_set others = pst_set_common(&doubt->what.nodes, &outcome->nodes);
     pst_set_remove(&others, pst_ref_node(outcome->self_ref) - 1);
     assert(pst_set_is_within(&doubt->waiting, &others)); /* the dead owe nothing */
+    assert(pst_set_is_within(&doubt->prepared, &others));
     assert(doubt->sequence <= outcome->sequence);
     bool asks = doubt->state == PST_DOUBT_ASKING;
     assert(!asks || doubt->resolver_ref == 0); /* a decision by hand is carried out at once */

@@ -12,9 +12,10 @@
  *   - somebody has the cluster manifest: committed; a copy is stored;
  *   - a participant is neither prepared nor committed: aborted, for it never was or will be
  * decided;
- *   - the master's node has no decision and no machine at work on it: aborted, likewise.
- * docs/adr/0013-presumed-abort.md argues that, and why nobody can take over for a master's node
- * whose disk is away.
+ *   - none of those that took part has a decision, and no machine of theirs is at work on it:
+ * aborted, likewise. That the master's own node has none proves nothing: its disk may have lost it.
+ * docs/adr/0013-presumed-abort.md and 0060-the-masters-disk-may-lose.md argue that, and why nobody
+ * can take over for a master's node whose disk is away.
  */
 #ifndef PST_ENGINE_PROTOCOL_OUTCOME_H
 #define PST_ENGINE_PROTOCOL_OUTCOME_H
@@ -46,6 +47,7 @@ struct pst_doubt {
     uint64_t backup;
     struct pst_doubt_rep what; /* as the archive reported it */
     struct pst_set waiting;    /* asked and not answered yet, by id - 1 */
+    struct pst_set prepared;   /* live, and have answered the last question so */
     uint32_t sequence;         /* of the last question, or of what the archive is asked */
     uint64_t deadline_ns;      /* when they are asked again */
     pst_ref resolver_ref;      /* the sender of a RESOLVE_REQ to be answered; 0: none */
@@ -101,7 +103,7 @@ const char *pst_doubt_state_name(enum pst_doubt_state state);
  * that fits counts. */
 struct outcome_rule {
     uint32_t answer;         /* enum pst_outcome_state */
-    bool of_master;          /* only if the master's node gives it */
+    bool of_all;             /* only once all others that took part have given it */
     enum pst_doubt_state to; /* ASKING: wait on */
 };
 

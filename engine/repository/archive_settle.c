@@ -4,6 +4,7 @@
 #include "engine/repository/archive_settle.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -178,8 +179,11 @@ static int commit_found(struct pst_archive *archive, struct settle_found *found,
     archive_end_decided(archive, found->directory, number);
     const struct pst_alert alert = {
         .kind = PST_ALERT_BACKUP_COMPLETE, .backup = number, .uid = settled->uid};
-    pst_log_alert(PST_LOG_INFO, &alert, "%s/%s: complete: its cluster manifest is here",
-                  archive->repository->path, layout_backup(number).text);
+    char from[32] = "";
+    if (!is_committed && settled->node != 0)
+        snprintf(from, sizeof(from), ", taken from node %u", settled->node);
+    pst_log_alert(PST_LOG_INFO, &alert, "%s/%s: complete: its cluster manifest is here%s",
+                  archive->repository->path, layout_backup(number).text, from);
     return 0;
 }
 

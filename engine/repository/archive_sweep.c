@@ -269,7 +269,13 @@ static void warn_of_doubt(const struct pst_archive *archive, uint32_t number,
             "%s/%s: left alone: in doubt, and of the cluster with the id %08x; a node of that "
             "cluster with this directory can settle it",
             archive->repository->path, name.text, node->cluster_id);
-    else if (node->master_node != archive->config->node)
+    else if (node->master_node == archive->config->node)
+        pst_log_alert(
+            PST_LOG_WARNING, &alert,
+            "%s/%s: in doubt: this node, its master, has no cluster manifest of it; it is aborted "
+            "once all others that took part say that they have none, or by penstock resolve",
+            archive->repository->path, name.text);
+    else
         pst_log_alert(PST_LOG_WARNING, &alert,
                       "%s/%s: in doubt: node %u, its master, or another that took part has to say "
                       "whether it is complete",

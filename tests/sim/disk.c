@@ -147,6 +147,20 @@ bool sim_disk_is_durable(const struct sim *sim, const struct sim_share *share, e
             model_disk_is_durable(disk, sim_disk_path(share, SIM_CLUSTER_COPY, 0).text));
 }
 
+void sim_disk_forget(struct sim_node *node, const struct sim_share *share, enum sim_file file)
+{
+    struct pst_repository *repository = &node->seen;
+    node->disk->is_quiet = true;
+    int backup = repository_open_backup(repository, share->number);
+    if (backup >= 0) {
+        const char *name = strchr(sim_disk_path(share, file, 0).text, '/') + 1;
+        (void)repository_remove(repository, backup, name);
+        (void)repository_sync(repository, backup);
+        repository_close(repository, backup);
+    }
+    node->disk->is_quiet = false;
+}
+
 bool sim_disk_has(struct sim *sim, const struct sim_share *share, enum sim_file file)
 {
     struct sim_bytes found = {NULL, 0};

@@ -60,7 +60,8 @@
     X(CLIENT_ELSEWHERE, 500, "a client asks another node than the lowest")                         \
     X(CLIENT_VANISHES, 300, "the client is gone before the end")                                   \
     X(CLIENT_NUMBER, 200, "the client asks for a number of its own, perhaps one that exists")      \
-    X(CLIENT_BAD, 100, "the client's request is malformed")
+    X(CLIENT_BAD, 100, "the client's request is malformed")                                        \
+    X(DECISION_LOST, 500, "a node that starts has lost both files of a decision that another has")
 
 enum sim_fault {
 #define X(name, per_thousand, meaning) SIM_FAULT_##name,

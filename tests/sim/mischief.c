@@ -248,14 +248,46 @@ void sim_mischief_heard(struct sim *sim)
     }
 }
 
+void sim_forget_decision(struct sim *sim, struct sim_node *node, const struct sim_share *share)
+{
+    sim_tell(sim, "node %u loses both files of the decision of BACKUP-%u", node->id, share->number);
+    sim_disk_forget(node, share, SIM_CLUSTER_MANIFEST);
+    sim_disk_forget(node, share, SIM_CLUSTER_COPY);
+}
+
+static bool another_has_decision(const struct sim *sim, const struct sim_backup *backup,
+                                 const struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        const struct sim_share *share = backup->shares[i];
+        if (i != node->id - 1 && share && pst_set_has(&backup->manifest.nodes, i) &&
+            sim_disk_is_durable(sim, share, SIM_CLUSTER_MANIFEST, 0))
+            return true;
+    }
+    return false;
+}
+
+static void forget_decisions(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_backup *backup = &sim->backups[i];
+        const struct sim_share *share = backup->shares[node->id - 1];
+        if (backup->was_decided && share && sim_disk_has(sim, share, SIM_CLUSTER_MANIFEST) &&
+            another_has_decision(sim, backup, node) && sim_fault(sim, SIM_FAULT_DECISION_LOST))
+            sim_forget_decision(sim, node, share);
+    }
+}
+
 /* A node starts, or goes on after a pause, or is heard again: the others notice. */
 static void come_back(struct sim *sim, uint32_t index)
 {
     struct sim_node *node = &sim->nodes[index];
-    if (!node->is_up)
-        sim_node_start(sim, node);
-    else
+    if (node->is_up) {
         sim_member_changed(sim, index);
+        return;
+    }
+    forget_decisions(sim, node);
+    sim_node_start(sim, node);
 }
 
 void sim_mischief_event(struct sim *sim, const struct sim_event *event)

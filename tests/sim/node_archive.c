@@ -69,20 +69,6 @@ static void note_decision(struct sim_archive *archive, const struct pst_signal *
 
 /* ---- bugs that are planted into it ---- */
 
-static void remove_quietly(struct sim_node *node, const char *path)
-{
-    char directory[128];
-    const char *slash = strchr(path, '/');
-    snprintf(directory, sizeof(directory), "%.*s", (int)(slash - path), path);
-    node->disk->is_quiet = true;
-    int handle = repository_open(&node->repository, node->repository.root, directory);
-    if (handle >= 0) {
-        (void)repository_remove(&node->repository, handle, slash + 1);
-        repository_close(&node->repository, handle);
-    }
-    node->disk->is_quiet = false;
-}
-
 /* It takes what is committed for debris. */
 static void hide_decisions(struct sim *sim, struct sim_node *node)
 {
@@ -90,9 +76,9 @@ static void hide_decisions(struct sim *sim, struct sim_node *node)
         const struct sim_share *share = sim->backups[i].shares[node->id - 1];
         if (!share || !sim->backups[i].was_decided)
             continue;
-        remove_quietly(node, sim_disk_path(share, SIM_CLUSTER_MANIFEST, 0).text);
-        remove_quietly(node, sim_disk_path(share, SIM_CLUSTER_COPY, 0).text);
-        remove_quietly(node, sim_disk_path(share, SIM_NODE_MANIFEST, 0).text);
+        sim_disk_forget(node, share, SIM_CLUSTER_MANIFEST);
+        sim_disk_forget(node, share, SIM_CLUSTER_COPY);
+        sim_disk_forget(node, share, SIM_NODE_MANIFEST);
     }
 }
 

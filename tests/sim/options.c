@@ -23,7 +23,7 @@ static void choose_faults(struct sim_options *options, struct sim_random *random
 {
     bool none = sim_random_hits(random, 100);
     uint32_t per_thousand = sim_random_hits(random, 600) ? 100 : 350;
-    for (int i = 0; i < SIM_FAULTS; i++)
+    for (int i = 0; i < SIM_FAULT_DECISION_LOST; i++)
         options->enabled[i] = sim_random_hits(random, per_thousand) && !none;
     for (int i = SIM_FAULT_PARTITION; i <= SIM_FAULT_CLOCK_JUMP; i++)
         options->enabled[i] |= sim_random_hits(random, 300) && !none;
@@ -68,4 +68,5 @@ void sim_options_of_seed(struct sim_options *options, uint64_t seed, bool swarm)
     options->detect_ns = sim_random_between(&random, 1, 30) * 100 * SIM_MS;
     options->hold_ns = 2 * options->timeouts.master_ns;
     choose_faults(options, &random);
+    options->enabled[SIM_FAULT_DECISION_LOST] = options->mischief > 0 && seed % 4 == 0;
 }

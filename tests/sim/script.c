@@ -55,6 +55,15 @@ static void strike_client(struct sim *sim, const struct sim_rule *rule)
         sim_client_ask(sim, &(struct sim_asked){.node = rule->node});
 }
 
+static void forget(struct sim *sim, struct sim_node *node)
+{
+    for (uint32_t i = 0; i < sim->backups_count; i++) {
+        const struct sim_share *share = sim->backups[i].shares[node->id - 1];
+        if (share && sim_disk_has(sim, share, SIM_CLUSTER_MANIFEST))
+            sim_forget_decision(sim, node, share);
+    }
+}
+
 /* What happens to nodes, links and clients. */
 static void strike(struct sim *sim, const struct sim_rule *rule)
 {
@@ -84,6 +93,9 @@ static void strike(struct sim *sim, const struct sim_rule *rule)
     case SIM_ACT_STALL:
         sim_tell(sim, "LDM %u of node %u stalls", rule->other + 1, node->id);
         node->ldms[rule->other].stalled_ns = sim->now_ns + rule->length_ns;
+        break;
+    case SIM_ACT_FORGET:
+        forget(sim, node);
         break;
     case SIM_ACT_TROUBLE:
         sim_later(sim, SIM_TROUBLE, sim_thread(sim, node, SIM_LDM + rule->other), sim->now_ns)

@@ -37,6 +37,7 @@
  *     suspect N M                   node N takes node M for dead
  *     jump N MS                     the clock of node N jumps
  *     stall N LDM MS                that LDM's thread does not run
+ *     forget N                      the disk of node N loses both files of each decision
  *     trouble N LDM                 that LDM has trouble outside any work
  *     abort                         the client aborts
  *     vanish                        the client is gone
@@ -72,6 +73,7 @@ enum sim_action_kind {
     SIM_ACT_SUSPECT,
     SIM_ACT_JUMP,
     SIM_ACT_STALL,
+    SIM_ACT_FORGET,
     SIM_ACT_TROUBLE,
     SIM_ACT_ABORT,
     SIM_ACT_VANISH,

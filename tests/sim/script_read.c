@@ -132,7 +132,7 @@ static const struct {
     {"stall", SIM_ACT_STALL, "nlt"},    {"trouble", SIM_ACT_TROUBLE, "nl"},
     {"abort", SIM_ACT_ABORT, ""},       {"vanish", SIM_ACT_VANISH, ""},
     {"ask", SIM_ACT_ASK, "n"},          {"split", SIM_ACT_SPLIT, "not"},
-    {"deafen", SIM_ACT_DEAFEN, "not"},
+    {"deafen", SIM_ACT_DEAFEN, "not"},  {"forget", SIM_ACT_FORGET, "n"},
 };
 
 static void read_argument(struct sim_rule *rule, struct line *line, char kind)

@@ -321,6 +321,8 @@ void sim_cut(struct sim *sim, uint32_t side, bool one_way, uint64_t length_ns);
 /* To one node from another, and back unless it is one-way; all others hear both. */
 void sim_cut_pair(struct sim *sim, uint32_t from, uint32_t to, bool one_way, uint64_t length_ns);
 void sim_jump(struct sim *sim, struct sim_node *node, uint64_t ahead_ns);
+/* As if somebody had removed them. */
+void sim_forget_decision(struct sim *sim, struct sim_node *node, const struct sim_share *share);
 void sim_mischief_plan(struct sim *sim);
 /* A signal between nodes is heard. */
 void sim_mischief_heard(struct sim *sim);
@@ -377,6 +379,8 @@ bool sim_disk_read(struct sim *sim, const struct sim_share *share, enum sim_file
                    uint32_t part, struct sim_bytes *bytes);
 bool sim_disk_read_cluster(struct sim *sim, const struct sim_share *share, struct sim_bytes *bytes,
                            struct pst_cluster_manifest *manifest, struct pst_digest *digest);
+/* A file that the disk loses. */
+void sim_disk_forget(struct sim_node *node, const struct sim_share *share, enum sim_file file);
 /* The manifest that was confirmed, or decided. */
 bool sim_disk_has(struct sim *sim, const struct sim_share *share, enum sim_file file);
 bool sim_disk_has_directory(struct sim_node *node, uint32_t number);

@@ -328,7 +328,7 @@ static void outcome_rules_agree(void)
     for (uint32_t i = 0; i < outcome_rules_count; i++) {
         const struct outcome_rule *rule = &outcome_rules[i];
         check_cell(i, 0, answers[rule->answer]);
-        check_cell(i, 1, rule->of_master ? "the master's node" : "any participant");
+        check_cell(i, 1, rule->of_all ? "all others" : "any participant");
         check_cell(i, 2, pst_doubt_state_name(rule->to));
     }
 }

@@ -179,7 +179,7 @@ static void the_participants_are_asked(void)
     CU_ASSERT_EQUAL(pst_outcome_in_doubt(&rig.machine), 1);
 }
 
-/* Every answer of the master's node and of another one. */
+/* Every answer of the master's node and of another one, where the third one has yet to answer. */
 static void each_answer_has_its_rule(void)
 {
     for (uint32_t node = 1; node <= 3; node += 2) {
@@ -188,15 +188,65 @@ static void each_answer_has_its_rule(void)
             doubt(1, 3);
             struct pst_signal question = sent(PST_OUTCOME_REQ);
             tell(&question, node, state);
-            bool of_master = node == 1;
             if (state == PST_OUTCOME_COMMITTED)
                 expect_settled(PST_OUTCOME_COMMITTED, node);
-            else if (state == PST_OUTCOME_NONE || (state == PST_OUTCOME_PREPARED && of_master))
+            else if (state == PST_OUTCOME_NONE)
                 expect_settled(PST_OUTCOME_NONE, 0);
             else
                 CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
         }
     }
+}
+
+/* Whoever the master was, this node itself too: it is aborted when no other has a decision. */
+static void nobody_has_decided(void)
+{
+    for (uint32_t master = 1; master <= 3; master++) {
+        begin(4);
+        doubt(master, 4);
+        struct pst_signal question = sent(PST_OUTCOME_REQ);
+        tell(&question, 1, PST_OUTCOME_PREPARED);
+        tell(&question, 3, PST_OUTCOME_PREPARED);
+        CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+        tell(&question, 4, PST_OUTCOME_PREPARED);
+        expect_settled(PST_OUTCOME_NONE, 0);
+    }
+}
+
+/* The master's own node has lost its decision; the last one that answers has it. */
+static void the_masters_decision_is_with_another(void)
+{
+    begin(3);
+    doubt(2, 3);
+    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_ARCHIVE_SETTLE_REQ), 0);
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    CU_ASSERT_EQUAL(rig_find(&rig.actions, PST_OUTCOME_REQ)->targets.words[0], 1u << 0 | 1u << 2);
+    tell(&question, 1, PST_OUTCOME_PREPARED);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    tell(&question, 3, PST_OUTCOME_COMMITTED);
+    expect_settled(PST_OUTCOME_COMMITTED, 3);
+}
+
+/* What a node has said may be another by the time it is asked anew, and by its next life. */
+static void only_the_last_answers_count(void)
+{
+    begin(3);
+    doubt(2, 3);
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    tell(&question, 1, PST_OUTCOME_PREPARED);
+    refuse(&question, 3);
+    tick(rig_timeouts.ask_ns);
+    question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_PREPARED);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0); /* node 1 owes an answer */
+    node_event(PST_EVENT_NODE_FAILED, 3);
+    tell(&question, 1, PST_OUTCOME_PREPARED);
+    CU_ASSERT_EQUAL(rig.actions.sends_count, 0);
+    node_event(PST_EVENT_NODE_JOINED, 3);
+    question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_PREPARED);
+    tell(&question, 1, PST_OUTCOME_PREPARED);
+    expect_settled(PST_OUTCOME_NONE, 0);
 }
 
 /* Node 3 alone answers, prepared: neither outcome is known, however long it takes. */
@@ -250,15 +300,19 @@ static void nobody_there_means_no_timer(void)
     expect_settled(PST_OUTCOME_NONE, 0);
 }
 
-static void the_own_disk_settles_it_where_the_master_was_here(void)
+/* It cannot be removed: the others are asked again, and it is tried again. */
+static void an_abort_that_fails_is_tried_again(void)
 {
     begin(3);
     doubt(2, 3);
-    CU_ASSERT_EQUAL(rig_count(&rig.actions, PST_OUTCOME_REQ), 0);
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_NONE);
     struct pst_signal order = sent(PST_ARCHIVE_SETTLE_REQ);
-    answer_archive(&order, EIO); /* it cannot be removed: tried again */
+    answer_archive(&order, EIO);
     CU_ASSERT_EQUAL(pst_outcome_in_doubt(&rig.machine), 1);
     tick(rig_timeouts.master_ns);
+    question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_NONE);
     expect_settled(PST_OUTCOME_NONE, 0);
 }
 
@@ -331,7 +385,9 @@ static void another_copy_is_asked_for_soon(void)
 static void what_is_committed_is_not_aborted(void)
 {
     begin(3);
-    doubt(2, 3); /* by the own disk */
+    doubt(1, 3);
+    struct pst_signal question = sent(PST_OUTCOME_REQ);
+    tell(&question, 3, PST_OUTCOME_NONE);
     struct pst_signal order = sent(PST_ARCHIVE_SETTLE_REQ);
     answer_archive(&order, PST_E_WRONG_STATE);
     CU_ASSERT_EQUAL(pst_outcome_in_doubt(&rig.machine), 0);
@@ -501,10 +557,13 @@ static CU_TestInfo tests[] = {
     {"the sweep is tried again", the_sweep_is_tried_again},
     {"the participants are asked", the_participants_are_asked},
     {"each answer has its rule", each_answer_has_its_rule},
+    {"nobody has decided", nobody_has_decided},
+    {"the master's decision is with another", the_masters_decision_is_with_another},
+    {"only the last answers count", only_the_last_answers_count},
     {"without the master it waits", without_the_master_it_waits},
     {"a busy master is asked again", a_busy_master_is_asked_again},
     {"nobody there means no timer", nobody_there_means_no_timer},
-    {"own disk where the master was here", the_own_disk_settles_it_where_the_master_was_here},
+    {"an abort that fails is tried again", an_abort_that_fails_is_tried_again},
     {"late and wrong answers are stray", late_and_wrong_answers_are_stray},
     {"the first that settles counts", the_first_that_settles_counts},
     {"another copy is asked for soon", another_copy_is_asked_for_soon},
