@@ -86,6 +86,62 @@ nodes_meet() {
     stop_nodes
 }
 
+waits_for() { # NODE NUMBER WHOM
+    sees "$1" "[.doubts[] | select(.number == $2)] | length == 1 and .[0].waits_for == $3"
+}
+
+# The master's own directory, and that of node 3, have lost the decision of backup 3; node 2 has it.
+master_has_lost() {
+    cp "$(manifest 1 3)" "$memory/decided"
+    lose "$(manifest 1 3)" "$(manifest 3 3)"
+    start_nodes 1 3
+    wait_until waits_for 1 3 '[2]'
+    wait_until waits_for 3 3 '[2]'
+    expect_exit 3 backup 1 --allow-missing --json
+    expect_json 'map(select(.message_type == "summary")) | .[0].number == 4 and .[0].missing_nodes == [2]'
+    sleep 2.5 # they have asked each other again
+    waits_for 1 3 '[2]' >"$memory/out" || fail_with_logs 'a node has settled by itself what another may have decided'
+    expect_exit 0 "$penstock" list --from "$(directory 1)"
+    expect_output '^ *3 +in doubt'
+    start_nodes 2
+    for id in 1 3; do
+        wait_until sees "$id" '.in_doubt == 0'
+        cmp "$memory/decided" "$(manifest "$id" 3)"
+        cmp "$memory/decided" "$(manifest "$id" 3).copy"
+        grep -q 'BACKUP-3: complete: its cluster manifest is here, taken from node' "$memory/node$id.log" ||
+            fail_with_logs "node $id does not say where it has the decision from"
+    done
+    expect_exit 0 "$penstock" verify --from "$(directory 1)" --from "$(directory 2)" --from "$(directory 3)" 3
+    # In mid-life it is missed when the next backup is made.
+    rm "$(manifest 1 3)" "$(manifest 1 3).copy"
+    expect_exit 0 backup 1
+    wait_until cmp "$memory/decided" "$(manifest 1 3)"
+    stop_nodes
+}
+
+# Nobody has a decision, and node 3 never comes back: a hand settles it at the master's node, and node 2 follows.
+nobody_has_it() {
+    lose "$(manifest 1 4)" "$(manifest 3 4)"
+    lose "$(manifest 1 5)" "$(manifest 2 5)" "$(manifest 3 5)"
+    start_nodes 1 2
+    wait_until waits_for 1 5 '[3]'
+    wait_until waits_for 2 5 '[3]'
+    grep -q 'BACKUP-5: in doubt: this node, its master, .* or by penstock resolve' "$memory/node1.log" ||
+        fail_with_logs 'the log of node 1 does not say what to do'
+    expect_exit 0 "$penstock" status --node "$memory/1.socket"
+    expect_output 'backup 5, uid [0-9a-f]{32}, master node 1, ASKING, waits for node 3$'
+    expect_exit 0 resolve 1 5 --abort
+    expect_absent "$(directory 1)/BACKUP-5"
+    wait_until test ! -e "$(directory 2)/BACKUP-5"
+    wait_until waits_for 1 4 '[3]'
+    start_nodes 3
+    for number in 4 5; do
+        for id in 1 3; do wait_until test ! -e "$(directory "$id")/BACKUP-$number"; done
+    done
+    expect_backups 1 3
+    stop_nodes
+}
+
 # Node 1, the master, is away, and has decided backup 1, not 3.
 nodes_wait() {
     cp "$(manifest 1 1)" "$memory/decided"
@@ -189,6 +245,8 @@ one_directory() {
 
 make_small_tree "$disk/tree"
 nodes_meet
+master_has_lost
+nobody_has_it
 nodes_wait
 wrong_decisions_are_refused
 somebody_decides

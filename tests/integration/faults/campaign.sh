@@ -25,7 +25,7 @@ is_out_of_reach() { # VICTIM POINT
     case "$1 ${2#*.}" in
     'master ARCHIVE_COMMIT_REF') ;;              # its own copy is the decision
     'master ARCHIVE_LEAVE_ORD') ;;               # when the master has died
-    'master RESOLVE_'*) ;;                       # never in doubt: its disk says it
+    'master RESOLVE_'*) ;;                       # who decides by hand asks a participant
     'participant ARCHIVE_NUMBER_'*) ;;           # the master's archive's
     'participant ARCHIVE_NODE_ORD') ;;
     'participant ARCHIVE_DECIDE_'*) ;;
@@ -62,7 +62,7 @@ provoke() { # VICTIM SIGNAL
     ARCHIVE_DECIDE_REF) echo 'master serve.ARCHIVE_DECIDE_REQ refuse' ;;
     SOURCE_*_REF | ARCHIVE_DEFINE_REF | ARCHIVE_MANIFEST_REF) echo "$1 serve.${2%_REF}_REQ refuse" ;;
     BACKUP_STATUS_REP | BACKUP_PROGRESS_REP) echo 'participant serve.BACKUP_FRAGMENT_REQ delay 1 1500' ;;
-    ARCHIVE_DOUBT_REP | ARCHIVE_SETTLE_REQ | ARCHIVE_SETTLE_CONF | ARCHIVE_SETTLE_REF) # the master's disk decides
+    ARCHIVE_DOUBT_REP | ARCHIVE_SETTLE_REQ | ARCHIVE_SETTLE_CONF | ARCHIVE_SETTLE_REF) # what it has decided, the master is not in doubt of
         if [ "$1" = participant ]; then kill_in_doubt; else echo 'master before.ARCHIVE_DECIDE_REQ kill'; fi
         ;;&
     OUTCOME_* | ARCHIVE_OUTCOME_* | ARCHIVE_LEAVE_ORD) kill_in_doubt ;;&

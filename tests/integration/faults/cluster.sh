@@ -165,6 +165,11 @@ is_over() {
     ! kill -0 "$client" 2>/dev/null
 }
 
+# Of the first backup, both files; each node has a directory of its own.
+lose_decision() { # NODE
+    rm "$disk/to$1"/BACKUP-1/BACKUP-1.cluster.manifest{,.copy}
+}
+
 # What was killed is started again after a while, what was stopped goes on.
 revive() { # VICTIM ACTION
     local pid node
@@ -173,12 +178,13 @@ revive() { # VICTIM ACTION
     [ "$1" != client ] || pid=$client
     case $2 in
     *guards) ;;
-    kill*)
+    kill* | lose)
         status=0
         wait "$pid" 2>/dev/null || status=$?
         [ "$1" != client ] || return 0 # it may have come to its end before
         [ "$status" -eq 137 ] || fail_with_logs "the $1 was to be killed, and ends with $status"
         sleep "0.$((RANDOM % 5))"
+        [ "$2" != lose ] || lose_decision "$node"
         start_node "$node"
         ;;
     leave) # as kill, but dead until the end of the backup

@@ -56,7 +56,10 @@ one_backup() {
         read -r victim point action <<<"$fault"
         case $victim in
         client | operator) ;;
-        *) arm "$victim" "$point" "${action/leave/kill}" ;;
+        *)
+            action=${action/leave/kill}
+            arm "$victim" "$point" "${action/lose/kill}"
+            ;;
         esac
     done
     start_client "$client_at" "$@"
@@ -101,6 +104,10 @@ smoke() {
     round 'participant after.ARCHIVE_COMMIT_REQ kill'
     # Found by the campaign: a guard killed when it held nothing any more failed the next freeze.
     round 'client after.GCP_COMMIT_CONF interrupt' 'master before.CLEANUP_BACKUP_CONF kill 1 guards'
+    # Decided, and told to all; both files of it are gone where a node died.
+    round 'master before.BACKUP_COMPLETE_REP lose'
+    round 'participant after.ARCHIVE_COMMIT_CONF lose'
+    round 'master before.BACKUP_COMPLETE_REP lose' 'participant before.OUTCOME_CONF kill'
     stop_cluster
 }
 
