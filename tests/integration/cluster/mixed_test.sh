@@ -206,7 +206,7 @@ somebody_decides() {
     start_node 1
     wait_until all_live
     expect_idle 1 2 3 4
-    expect_absent "$(directory 1)/BACKUP-$undecided"
+    wait_until test ! -e "$(directory 1)/BACKUP-$undecided"
     expect_exit 0 "$penstock" verify "${all[@]}" "$decided"
     complete_next 4
 }
