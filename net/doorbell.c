@@ -142,12 +142,12 @@ bool pst_idle(struct pst_idle *idle)
     if (idle_ns >= PST_IDLE_SPIN_NS + PST_IDLE_YIELD_NS)
         return true;
     bool is_urgent = pst_priority_is_urgent();
-    if (idle_ns < PST_IDLE_SPIN_NS || (is_urgent && pst_priority_may_spin())) {
+    if (is_urgent || now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed)) {
+        if (idle_ns >= PST_IDLE_SPIN_NS && !(is_urgent && pst_priority_may_spin()))
+            return true;
         pause_core();
         return false;
     }
-    if (is_urgent || now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed))
-        return true;
     sched_yield();
     uint64_t back = pst_monotonic_ns();
     if (back - now < PST_IDLE_AWAY_NS)

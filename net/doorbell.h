@@ -107,10 +107,10 @@ PST_MUST_USE int pst_doorbell_wait(struct pst_doorbell *bell, uint64_t timeout_n
 /* Any thread: system calls made by pst_doorbell_ring() so far. */
 uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
 
-/* How long a thread without work spins, and then yields its core, before it sleeps. To wake a
- * sleeper takes some 50 us where its core has nothing else to do; much of what a thread waits for
- * is another thread's work on files, of some 100 us; and a spinning thread must not starve others
- * on its core. */
+/* How long a thread without work yields its core before it sleeps. To wake a sleeper takes some
+ * 50 us where its core has nothing else to do, and much of what a thread waits for is another
+ * thread's work on files, of some 100 us. It yields from the beginning: whoever it waits for may
+ * have the same core. One that must not yield spins for PST_IDLE_SPIN_NS instead. */
 #define PST_IDLE_SPIN_NS 5000u
 #define PST_IDLE_YIELD_NS 200000u
 

@@ -305,10 +305,18 @@ static uint64_t deadline_ns_of(const struct ldm *ldm)
     return deadline_ns;
 }
 
-/* The one idle wait: with I/O in flight at once, for that will wake us; else after a spin. */
+/* What opens, begins or ends a part is mostly done before one had fallen asleep. */
+static bool waits_briefly(const struct ldm *ldm)
+{
+    enum pst_participant_state state = ldm->block.participant.state;
+    return state == PST_PARTICIPANT_DEFINING || state == PST_PARTICIPANT_STARTING ||
+           (state == PST_PARTICIPANT_STOPPING && pst_pipeline_verified_bytes(ldm->pipeline) == 0);
+}
+
+/* The one idle wait: with I/O in flight at once, for that will wake us; else after a while. */
 static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
 {
-    if (pst_ring_in_flight(ldm->ring) == 0 && !pst_idle(idle))
+    if ((pst_ring_in_flight(ldm->ring) == 0 || waits_briefly(ldm)) && !pst_idle(idle))
         return;
     struct pst_doorbell *bell = &ldm->thread->worker.channel.bell;
     pst_doorbell_announce(bell);
