@@ -79,11 +79,20 @@ static uint32_t room(void *context, pst_ref receiver_ref)
     return channel ? pst_spsc_room(channel->to_peer) : UINT32_MAX;
 }
 
+/* Nodes may have joined or failed. */
+static bool holds_writers(struct hub *hub)
+{
+    if (hub->routing.peers)
+        hub->node->holds_writers =
+            node_may_freeze(&hub->node->config) || peers_may_freeze(hub->routing.peers);
+    return hub->node->holds_writers;
+}
+
 static void on_proxy(void *context)
 {
     struct hub *hub = context;
     const struct pst_proxy *proxy = hub->routing.proxy;
-    bool is_urgent = hub->node->holds_writers && proxy_holds_writers(proxy);
+    bool is_urgent = holds_writers(hub) && proxy_holds_writers(proxy);
     (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     history_follow(&hub->history, hub->node, proxy);
     atomic_store_explicit(&hub->node->proxy_backup,

@@ -33,10 +33,7 @@
 /* A source that is alone may leave its writers alone. */
 static bool holds_writers(const struct pst_node_config *config)
 {
-    bool may_freeze = false;
-    for (uint32_t i = 0; i < config->sources_count; i++)
-        may_freeze |= config->sources[i]->freeze != NULL;
-    return config->cluster || (may_freeze && config->sources_count > 1);
+    return node_may_freeze(config) && (config->cluster || config->sources_count > 1);
 }
 
 /* For hub, LDM 1, each source and its guard, and two more for whom they wait. A node of a cluster
@@ -326,7 +323,7 @@ static int start_node(const struct pst_node_config *config, struct pst_node **no
     error = node_fabric_prepare(config);
     if (error)
         goto err_after_doorbell;
-    made->holds_writers = holds_writers(&made->config);
+    atomic_init(&made->holds_writers, holds_writers(&made->config));
     made->may_spin = has_cpus_to_spare(config);
     error = start_workers(made);
     if (error)

@@ -14,6 +14,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/node/archive_work.h"
+#include "engine/node/threads.h"
 
 /* What may be under way to one node: pieces that its archive asked for, what it asked in doubt and
  * what this one asks it, the trouble of each LDM, and requests and answers. */
@@ -26,6 +27,7 @@ struct peer {
     bool is_joined;            /* the machines think so */
     bool is_cut_off;           /* and fails with the next round */
     bool knows_texts;          /* FEATURE_TEXTS */
+    bool may_freeze;           /* not FEATURE_NO_FREEZE */
     struct pst_signal *outbox; /* PST_OUTBOX_SIGNALS, a ring; NULL: never needed */
     uint32_t outbox_first;
     uint32_t outbox_count;
@@ -38,6 +40,7 @@ struct pst_peers {
     struct pst_fabric *fabric;
     uint64_t refused;
     bool is_expelled;
+    uint32_t freezing;                    /* of the nodes that have joined, those that may freeze */
     struct pst_thread_owner owner;        /* the hub */
     struct pst_set busy;                  /* by id - 1: signals wait in the outbox */
     struct peer peers[PST_NODES_MAX + 1]; /* by id */
@@ -56,7 +59,8 @@ static void peer_check(const struct pst_peers *peers, uint32_t node)
 
 /* The options of a HELLO: how many LDMs the node has, and what it knows. */
 #define FEATURES_OFFSET 4u
-#define FEATURE_TEXTS 1u /* SOURCE_TEXT_REP */
+#define FEATURE_TEXTS 1u     /* SOURCE_TEXT_REP */
+#define FEATURE_NO_FREEZE 2u /* none of its sources holds up writers */
 
 struct pst_fabric_hello peers_hello(const struct pst_node_config *config, uint64_t incarnation)
 {
@@ -64,7 +68,7 @@ struct pst_fabric_hello peers_hello(const struct pst_node_config *config, uint64
         .cluster_id = config->cluster->id, .node = config->node, .incarnation = incarnation};
     uint32_t ldms = config->plan->ldms;
     strncpy(hello.cluster, config->cluster->name, sizeof(hello.cluster) - 1);
-    uint32_t features = FEATURE_TEXTS;
+    uint32_t features = FEATURE_TEXTS | (node_may_freeze(config) ? 0 : FEATURE_NO_FREEZE);
     memcpy(hello.options, &ldms, sizeof(ldms));
     memcpy(hello.options + FEATURES_OFFSET, &features, sizeof(features));
     return hello;
@@ -115,6 +119,7 @@ static void fail(struct pst_peers *peers, uint32_t node, const char *reason)
     const struct pst_alert alert = {.kind = PST_ALERT_NODE_LOST, .node = node};
     pst_log_alert(PST_LOG_WARNING, &alert, "node %u: gone: %s", node, reason);
     peer->is_joined = false;
+    peers->freezing -= peer->may_freeze;
     empty_outbox(peer);
     peers->handlers.on_change(peers->handlers.context, false, &peer->change);
 }
@@ -151,6 +156,8 @@ static void join(struct pst_peers *peers, const struct pst_fabric_event *event)
     peer->is_cut_off = false;
     peer->is_joined = true;
     peer->knows_texts = features & FEATURE_TEXTS;
+    peer->may_freeze = !(features & FEATURE_NO_FREEZE);
+    peers->freezing += peer->may_freeze;
     peers->handlers.on_change(peers->handlers.context, true, &peer->change);
 }
 
@@ -334,6 +341,12 @@ struct pst_set pst_peers_with_texts(const struct pst_peers *peers)
             pst_set_add(&nodes, node - 1);
     }
     return nodes;
+}
+
+bool peers_may_freeze(const struct pst_peers *peers)
+{
+    PST_CHECK_THREAD(&peers->owner);
+    return peers->freezing > 0;
 }
 
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers)

@@ -57,6 +57,10 @@ struct pst_set pst_peers_live(const struct pst_peers *peers);
 /* Those of the others that know SOURCE_TEXT_REP: not all are of this version. */
 struct pst_set pst_peers_with_texts(const struct pst_peers *peers);
 
+/* Whether a source of one of the others may hold up writers: nodes of older versions do not say
+ * that theirs do not. */
+bool peers_may_freeze(const struct pst_peers *peers);
+
 struct pst_fabric *pst_peers_fabric(struct pst_peers *peers);
 
 /* Signals that were dropped, since the start: in another's name, malformed, or to nobody. */

@@ -62,8 +62,9 @@ struct node_progress {
 struct pst_node {
     struct pst_node_config config;
     bool queues_log;
-    bool may_spin;      /* its threads: pst_priority_let_spin() */
-    bool holds_writers; /* a cut holds up writers, on this node or another, for others' sources */
+    bool may_spin; /* its threads: pst_priority_let_spin() */
+    /* A cut may hold up writers, on this node or another, for others' sources. The hub's. */
+    atomic_bool holds_writers;
     struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;
     struct pst_pace pace; /* of the LDMs together */
@@ -92,6 +93,15 @@ struct pst_node {
 
 /* Chunks in flight of an LDM: references are gathered in a buffer of their own. */
 uint32_t node_depth(const struct pst_node_config *config);
+
+/* Whether a source of the node may hold up writers. */
+static inline bool node_may_freeze(const struct pst_node_config *config)
+{
+    bool may_freeze = false;
+    for (uint32_t i = 0; i < config->sources_count; i++)
+        may_freeze |= config->sources[i]->freeze != NULL;
+    return may_freeze;
+}
 
 /* Whether the proxy ends a backup that was not made. */
 static inline bool proxy_is_ending(const struct pst_proxy *proxy)

@@ -1,7 +1,8 @@
 /*
  * Two nodes meet again only when all threads have heard of the failure: what a thread that hangs
  * sent, or is about to answer, is for the incarnation that failed, and must not reach the next one.
- * And what another cluster left is not settled with those that one meets here.
+ * And what another cluster left is not settled with those that one meets here, nor is anybody
+ * urgent for writers of nodes that are gone.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -161,6 +162,17 @@ static void a_higher_id_coordinates_nothing(void)
     end();
 }
 
+/* Of the peer's sources the node is told nothing, as by an older version: they may hold some up. */
+static void writers_count_while_their_node_is_here(void)
+{
+    CU_ASSERT_EQUAL_FATAL(begin(), 0);
+    CU_ASSERT_TRUE(host.node->holds_writers);
+    peer_close(&peer);
+    CU_ASSERT_TRUE(peer_until(&peer, &host.failed, 1));
+    CU_ASSERT_FALSE(host.node->holds_writers);
+    host_close(&host);
+}
+
 /* Times are given: nothing waits here. */
 static void log_says_who_hangs(void)
 {
@@ -192,6 +204,7 @@ static CU_TestInfo tests[] = {
     {"the client hangs", client_hangs},
     {"another cluster's doubt is left alone", another_clusters_doubt_is_left_alone},
     {"a higher id coordinates nothing", a_higher_id_coordinates_nothing},
+    {"writers count while their node is here", writers_count_while_their_node_is_here},
     {"the log says who hangs", log_says_who_hangs},
     CU_TEST_INFO_NULL,
 };

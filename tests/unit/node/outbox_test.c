@@ -1,5 +1,6 @@
-/* What waits for a node whose ring is full keeps its order, and a node that was cut off in the
- * middle of a burst is not heard to its end. Two fabrics in one thread; one of them is the peers'.
+/* What waits for a node whose ring is full keeps its order, a node that was cut off in the middle
+ * of a burst is not heard to its end, and a node says whether it may hold up writers. Two fabrics
+ * in one thread; one of them is the peers'.
  */
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -16,7 +17,8 @@ static struct pst_fabric *other; /* node 2 */
 static struct pst_cluster_config cluster = {.name = "outbox", .id = 1};
 static struct pst_plan plan = {.ldms = 1};
 static const struct pst_node_config config = {.node = 1, .cluster = &cluster, .plan = &plan};
-static uint32_t heard; /* by node 1 */
+static struct pst_fabric_hello others_hello; /* of node 2, but for its id */
+static uint32_t heard;                       /* by node 1 */
 static uint32_t taken; /* by node 2: the last sequence, of which each follows on the one before */
 static bool cuts_off;
 
@@ -55,7 +57,7 @@ static void begin(void)
 {
     const struct pst_peers_handlers handlers = {.on_signal = on_signal, .on_change = on_change};
     const struct pst_fabric_hello hello = peers_hello(&config, 1);
-    struct pst_fabric_hello others = hello;
+    struct pst_fabric_hello others = others_hello.node != 0 ? others_hello : hello;
     pst_log_set_level(PST_LOG_ERROR);
     others.node = 2;
     network = loop_network_open();
@@ -118,11 +120,49 @@ static void a_burst_ends_where_its_node_is_cut_off(void)
     end();
 }
 
+static int hold_up(struct pst_source *source, uint64_t deadline_ns)
+{
+    (void)source, (void)deadline_ns;
+    return 0;
+}
+
+static bool may_freeze_beside(const struct pst_fabric_hello *hello)
+{
+    others_hello = *hello;
+    begin();
+    bool may_freeze = peers_may_freeze(peers);
+    pst_fabric_close(other);
+    for (uint32_t i = 0; i < 10; i++)
+        CU_ASSERT_TRUE(pst_peers_poll(peers) >= 0);
+    CU_ASSERT_FALSE(peers_may_freeze(peers)); /* it has left */
+    pst_peers_close(peers);
+    loop_network_close(network);
+    others_hello.node = 0;
+    return may_freeze;
+}
+
+static void who_may_hold_up_writers_does_not_deny_it(void)
+{
+    struct pst_source source = {.freeze = hold_up};
+    struct pst_source *sources[] = {&source};
+    struct pst_node_config other_config = config;
+    other_config.sources = sources;
+    other_config.sources_count = 1;
+    struct pst_fabric_hello hello = peers_hello(&other_config, 1);
+    CU_ASSERT_TRUE(may_freeze_beside(&hello));
+    source.freeze = NULL;
+    hello = peers_hello(&other_config, 1);
+    CU_ASSERT_FALSE(may_freeze_beside(&hello));
+    memset(hello.options + sizeof(uint32_t), 0, sizeof(uint32_t)); /* an older version */
+    CU_ASSERT_TRUE(may_freeze_beside(&hello));
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"nothing overtakes the outbox", nothing_overtakes_the_outbox},
         {"a burst ends where its node is cut off", a_burst_ends_where_its_node_is_cut_off},
+        {"who may hold up writers does not deny it", who_may_hold_up_writers_does_not_deny_it},
         CU_TEST_INFO_NULL,
     };
     return suite_run("outbox", tests);
