@@ -162,26 +162,27 @@ static void test_sweep(void)
     open_rig(&rig);
     make_debris(1, 1, 1); /* decided: stays */
     write_file(join(join(to, "BACKUP-1"), layout_cluster_manifest(1).text), "x", 1);
-    make_debris(2, 2, 9);  /* another node's: stays */
-    make_debris(3, 77, 1); /* a part of another backup, put here by hand: stays */
-    make_debris(4, 4, 1);  /* blank, preallocated: goes */
-    write_file(join(join(to, "BACKUP-4"), layout_part(4, 1, 1, 1).text), zeros, sizeof(zeros));
-    make_debris(5, 5, 1); /* this node's: goes */
-    make_debris(6, 6, 1); /* something of a stranger's beside it: that stays */
-    write_file(join(join(to, "BACKUP-6"), "notes"), "x", 1);
+    make_debris(2, 2, 9);   /* another node's: stays */
+    make_debris(3, 77, 1);  /* a part of another backup, put here by hand: stays */
+    make_debris(13, 13, 1); /* prepared, it seems, with whom nobody can tell: stays, and so would
+                               what is older and goes, for this may have data in it */
+    write_file(join(join(to, "BACKUP-13"), "BACKUP-13.1.manifest"), "x", 1);
+    make_debris(14, 14, 1); /* blank, preallocated: goes */
+    write_file(join(join(to, "BACKUP-14"), layout_part(14, 1, 1, 1).text), zeros, sizeof(zeros));
+    make_debris(15, 15, 1); /* this node's: goes */
+    make_debris(16, 16, 1); /* something of a stranger's beside it: that stays */
+    write_file(join(join(to, "BACKUP-16"), "notes"), "x", 1);
     make_debris(7, 7, 1); /* what is there is text, not a part: stays */
     write_file(join(join(to, "BACKUP-7"), layout_part(7, 1, 1, 1).text), "precious", 8);
-    make_debris(8, 8, 1); /* manifests half-written: goes */
-    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.cluster.manifest.1.tmp"), "x", 1);
-    write_file(join(join(to, "BACKUP-8"), ".BACKUP-8.1.manifest.tmp"), "x", 1);
-    make_debris(11, 11, 1); /* prepared alone: goes */
-    make_node_manifest(11, 1);
+    make_debris(18, 18, 1); /* manifests half-written: goes */
+    write_file(join(join(to, "BACKUP-18"), ".BACKUP-18.cluster.manifest.1.tmp"), "x", 1);
+    write_file(join(join(to, "BACKUP-18"), ".BACKUP-18.1.manifest.tmp"), "x", 1);
+    make_debris(21, 21, 1); /* prepared alone: goes */
+    make_node_manifest(21, 1);
     make_debris(12, 12, 1); /* prepared with others, so in doubt: stays */
     make_node_manifest(12, 2);
-    make_debris(13, 13, 1); /* prepared, it seems, with whom nobody can tell: stays */
-    write_file(join(join(to, "BACKUP-13"), "BACKUP-13.1.manifest"), "x", 1);
-    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-09"), 0700), 0);   /* not a name of ours */
-    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-9"), 0700), 0);    /* empty: goes */
+    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-019"), 0700), 0);  /* not a name of ours */
+    CU_ASSERT_EQUAL(mkdir(join(to, "BACKUP-19"), 0700), 0);   /* empty: goes */
     CU_ASSERT_EQUAL(symlink(tree, join(to, "BACKUP-10")), 0); /* leads elsewhere: stays */
     begin_log_capture();
     CU_ASSERT_EQUAL(rig_run(&rig), 0);
@@ -189,14 +190,14 @@ static void test_sweep(void)
     CU_ASSERT_TRUE(has_part(1) && is_complete("BACKUP-1", 1));
     CU_ASSERT_TRUE(has_part(2));
     CU_ASSERT_TRUE(has_part(3));
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-4")));
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-5")));
-    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-6/notes")) && !has_part(6));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-14")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-15")));
+    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-16/notes")) && !has_part(16));
     CU_ASSERT_TRUE(has_part(7));
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-8")));
-    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-09")));
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-9")));
-    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-11")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-18")));
+    CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-019")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-19")));
+    CU_ASSERT_FALSE(path_exists(join(to, "BACKUP-21")));
     CU_ASSERT_TRUE(has_part(12) && path_exists(join(to, "BACKUP-12/BACKUP-12.1.manifest")));
     CU_ASSERT_TRUE(has_part(13) && path_exists(join(to, "BACKUP-13/BACKUP-13.1.manifest")));
     CU_ASSERT_TRUE(path_exists(join(to, "BACKUP-10")) && path_exists(join(tree, "large")));
