@@ -134,6 +134,12 @@ static void start_transfer(struct pst_ring *ring, struct pst_io_op *op, enum req
 void pst_io_read(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, void *data,
                  uint32_t bytes, uint64_t offset, int buffer_index)
 {
+    if (file->rest && offset >= file->rest_at) {
+        offset = offset - file->rest_at + file->rest_from;
+        file = file->rest;
+    } else if (file->rest && bytes > file->rest_at - offset) {
+        bytes = (uint32_t)(file->rest_at - offset);
+    }
     op->transfer.data = data;
     op->transfer.offset = offset;
     op->transfer.bytes = bytes;

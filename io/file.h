@@ -39,9 +39,10 @@ const char *pst_io_op_text(const struct pst_io_op *op);
 
 /*
  * Reads `bytes` (at most 1 GiB) at `offset`; done gets the bytes read, fewer than asked for only at
- * the end of the file, or -errno. On a direct file: offset and data are aligned to align_bytes
- * (4096 always is), and data has room for bytes rounded up to it; what comes to lie behind `bytes`
- * is undefined. buffer_index: of the registered buffer that holds data, or -1.
+ * the end of the file, and where it goes on in another one, or -errno. On a direct file: offset and
+ * data are aligned to align_bytes (4096 always is), and data has room for bytes rounded up to it;
+ * what comes to lie behind `bytes` is undefined. buffer_index: of the registered buffer that holds
+ * data, or -1.
  */
 void pst_io_read(struct pst_ring *ring, struct pst_io_op *op, struct pst_file *file, void *data,
                  uint32_t bytes, uint64_t offset, int buffer_index);

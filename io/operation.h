@@ -44,6 +44,10 @@ struct pst_file {
     uint64_t device;
     int64_t mtime_ns;
     int64_t ctime_ns;
+    /* Another open file, of its owner's, in which this one goes on for who reads: what lies at
+     * rest_at here is at rest_from there. NULL: it does not. */
+    struct pst_file *rest;
+    uint64_t rest_at, rest_from;
 };
 
 #define PST_FILE_CLOSED                                                                            \

@@ -15,6 +15,7 @@
 #define PST_MAGIC_PART "PSTKPART"
 #define PST_MAGIC_CHUNK "PSTKCHNK"
 #define PST_MAGIC_TRAILER "PSTKTRLR"
+#define PST_MAGIC_TAIL "PSTKTAIL"
 
 /* Fills in the head of a block and its checksum; the rest of the block is complete. */
 void format_block_seal(void *block, const char *magic, const struct pst_part_identity *identity,

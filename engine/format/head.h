@@ -18,7 +18,8 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "structs lie in memory
  * unknown bits of the two other masks do not matter to a reader. */
 #define PST_FORMAT_SEALED 1u /* version 1: part header and manifest of what a key must open */
 #define PST_FORMAT_REFERS 2u /* part header and manifests of a backup that may refer to others */
-#define PST_FORMAT_INCOMPATIBLE_KNOWN (PST_FORMAT_SEALED | PST_FORMAT_REFERS)
+#define PST_FORMAT_TAILS 4u  /* manifests of what has tails (tail.h), and of what refers to it */
+#define PST_FORMAT_INCOMPATIBLE_KNOWN (PST_FORMAT_SEALED | PST_FORMAT_REFERS | PST_FORMAT_TAILS)
 
 #define PST_ORIGINS_MAX 1000u /* backups that one may refer to */
 

@@ -59,7 +59,18 @@ struct pst_manifest_part {
     struct pst_part_sums sums;
     uint64_t lz4_chunks; /* of sums.chunks; 0 too if it is not known */
     uint64_t zstd_chunks;
+    uint64_t
+        tail_at; /* what of file_bytes lies in the part; the rest is its tail; 0: it has none */
 };
+
+/* Whether a manifest of this version may say that of a part. */
+static inline bool pst_manifest_part_is_legal(const struct pst_manifest_part *part,
+                                              uint32_t incompatible)
+{
+    return part->tail_at == 0 ||
+           ((incompatible & PST_FORMAT_TAILS) != 0 && part->tail_at % PST_BLOCK_BYTES == 0 &&
+            part->tail_at < part->file_bytes);
+}
 
 /* A backup that another one was compared with; number 0: none. */
 struct pst_manifest_base {

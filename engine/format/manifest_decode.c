@@ -221,6 +221,9 @@ static void take_parts(struct reader *reader, json_t *object, struct pst_node_ma
         part->sums = take_sums(reader, item);
         part->lz4_chunks = take_optional_count(reader, item, "lz4_chunks");
         part->zstd_chunks = take_optional_count(reader, item, "zstd_chunks");
+        part->tail_at = take_optional_count(reader, item, "tail_at");
+        if (!pst_manifest_part_is_legal(part, manifest->common.version.incompatible))
+            reader->wrong = "tail_at";
         manifest->parts_count++;
     }
 }

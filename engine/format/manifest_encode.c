@@ -139,6 +139,8 @@ static json_t *parts_array(const struct pst_node_manifest *manifest)
             pst_json_set(&item, "lz4_chunks", integer(part->lz4_chunks));
         if (part->zstd_chunks > 0)
             pst_json_set(&item, "zstd_chunks", integer(part->zstd_chunks));
+        if (part->tail_at > 0)
+            pst_json_set(&item, "tail_at", integer(part->tail_at));
         pst_json_append(&array, item);
     }
     return array;

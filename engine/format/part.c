@@ -42,6 +42,13 @@ void pst_part_begin_sealing(struct pst_part *part, struct pst_sealed *sealed, vo
     part->header_checksum = format_part_header_mark(block, PST_FORMAT_SEALED);
 }
 
+void pst_part_begin_tail(struct pst_part *part, struct pst_sealed *sealed)
+{
+    assert(!part->sealed);
+    part->sealed = sealed;
+    part->index.sealed = sealed;
+}
+
 void pst_part_keep_raw_digest(struct pst_part *part)
 {
     assert(part->next_chunk == 0);

@@ -65,6 +65,10 @@ void pst_part_resume(struct pst_part *part, const void *block);
  * -PST_E_CORRUPT: a writer of parts would have written something else there; it ends before. */
 PST_MUST_USE int pst_part_adopt(struct pst_part *part, const void *chunk);
 
+/* All that is sealed from now on, of a part that was taken up, is its tail: with the key that is
+ * set in sealed, which is not the part's. */
+void pst_part_begin_tail(struct pst_part *part, struct pst_sealed *sealed);
+
 /* Names the transform that is configured in the block, which has not been written yet. */
 void pst_part_name_transform(struct pst_part *part, const struct pst_transform *transform,
                              void *block);

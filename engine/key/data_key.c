@@ -102,13 +102,29 @@ void pst_data_key_part(const struct pst_data_key *key, const uint8_t *bound, uin
     data_key_derive(key->secret, "penstock part", bound, PST_PART_BOUND_BYTES, part_key);
 }
 
-void data_key_begin_part(const struct pst_data_key *key, struct pst_part_header *header,
-                         uint8_t *part_key)
+void pst_data_key_begin_part(const struct pst_data_key *key, struct pst_part_header *header,
+                             uint8_t *part_key)
 {
     assert(header->cipher != PST_CIPHER_NONE);
     memcpy(header->data_key, key->id, sizeof(header->data_key));
     randombytes_buf(header->salt, sizeof(header->salt));
     pst_data_key_part(key, (const uint8_t *)header + PST_PART_BOUND_AT, part_key);
+}
+
+void pst_data_key_tail(const struct pst_data_key *key, const uint8_t *bound,
+                       const uint8_t *tail_bound, uint8_t *tail_key)
+{
+    uint8_t both[PST_PART_BOUND_BYTES + PST_TAIL_BOUND_BYTES];
+    memcpy(both, bound, PST_PART_BOUND_BYTES);
+    memcpy(both + PST_PART_BOUND_BYTES, tail_bound, PST_TAIL_BOUND_BYTES);
+    data_key_derive(key->secret, "penstock part tail", both, sizeof(both), tail_key);
+}
+
+void pst_data_key_begin_tail(const struct pst_data_key *key, const uint8_t *bound,
+                             struct pst_tail_header *header, uint8_t *tail_key)
+{
+    randombytes_buf(&header->salt, sizeof(header->salt));
+    pst_data_key_tail(key, bound, (const uint8_t *)header + PST_TAIL_BOUND_AT, tail_key);
 }
 
 /* ---- texts ---- */
@@ -126,9 +142,9 @@ static void derive_text_key(const struct pst_data_key *key, const char *what,
     data_key_derive(key->secret, purpose, identity, sizeof(*identity), text_key);
 }
 
-int data_key_seal_text(const struct pst_data_key *key, const char *what,
-                       const struct pst_part_identity *identity, const void *text, size_t bytes,
-                       struct pst_sealed_text *sealed)
+int pst_data_key_seal_text(const struct pst_data_key *key, const char *what,
+                           const struct pst_part_identity *identity, const void *text, size_t bytes,
+                           struct pst_sealed_text *sealed)
 {
     uint8_t text_key[PST_KEY_BYTES];
     sealed->size = NONCE_BYTES + bytes + TAG_BYTES;

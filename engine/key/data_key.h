@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "engine/format/chunk.h"
+#include "engine/format/tail.h"
 #include "penstock/error.h"
 
 #define PST_KEY_BYTES 32u
@@ -41,12 +42,22 @@ void data_key_derive(const uint8_t *key, const char *purpose, const void *contex
 
 /* Fills in what of a part header makes the part's key one of its own, its other fields being set,
  * and derives that key. */
-void data_key_begin_part(const struct pst_data_key *key, struct pst_part_header *header,
-                         uint8_t *part_key);
+void pst_data_key_begin_part(const struct pst_data_key *key, struct pst_part_header *header,
+                             uint8_t *part_key);
 
 /* The key of a part that was written: bound are the bytes of its header from PST_PART_BOUND_AT on
  * (engine/format/seal.h). */
 void pst_data_key_part(const struct pst_data_key *key, const uint8_t *bound, uint8_t *part_key);
+
+/* Fills in what of the header of a tail, its other fields being set, makes its key one of its own,
+ * whatever tails the same part had before, and derives that key. bound: the part's. */
+void pst_data_key_begin_tail(const struct pst_data_key *key, const uint8_t *bound,
+                             struct pst_tail_header *header, uint8_t *tail_key);
+
+/* The key of a tail that was written: tail_bound are the bytes of its header from PST_TAIL_BOUND_AT
+ * on. */
+void pst_data_key_tail(const struct pst_data_key *key, const uint8_t *bound,
+                       const uint8_t *tail_bound, uint8_t *tail_key);
 
 /* Seals text for one place: what it is and of which part of which backup; other texts do not pass
  * for it. sealed: malloc'd. -ENOMEM. */
@@ -54,9 +65,9 @@ struct pst_sealed_text {
     uint8_t *bytes;
     size_t size;
 };
-PST_MUST_USE int data_key_seal_text(const struct pst_data_key *key, const char *what,
-                                    const struct pst_part_identity *identity, const void *text,
-                                    size_t bytes, struct pst_sealed_text *sealed);
+PST_MUST_USE int pst_data_key_seal_text(const struct pst_data_key *key, const char *what,
+                                        const struct pst_part_identity *identity, const void *text,
+                                        size_t bytes, struct pst_sealed_text *sealed);
 
 /* Likewise back; opened: malloc'd. -PST_E_CORRUPT: it was not sealed with this key for this place.
  */

@@ -473,6 +473,14 @@ int pst_keyring_read(const struct pst_keys *named, int cancel_fd, struct pst_key
     return error;
 }
 
+bool pst_keyring_opens(const struct pst_keyring *keyring)
+{
+    bool opens = false;
+    for (uint32_t i = 0; i < keyring->count; i++)
+        opens = opens || keyring->keys[i].secret || keyring->keys[i].passphrase;
+    return opens;
+}
+
 void pst_keyring_release(struct pst_keyring *keyring)
 {
     if (!keyring)

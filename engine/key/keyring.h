@@ -58,6 +58,9 @@ PST_MUST_USE int pst_keyring_prepare(struct pst_keyring *keyring, char *message)
 PST_MUST_USE int passphrase_stretch(const char *passphrase, const struct pst_passphrase_cost *cost,
                                     uint8_t *secret);
 
+/* Whether any of its keys opens what is sealed for it: public halves do not. */
+bool pst_keyring_opens(const struct pst_keyring *keyring);
+
 /* NULL is allowed. */
 void pst_keyring_release(struct pst_keyring *keyring);
 

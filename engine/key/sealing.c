@@ -75,7 +75,7 @@ int pst_sealing_begin_part(void *context, struct pst_part_header *header, struct
     pthread_mutex_lock(&sealing->mutex);
     if (sealing->key.secret &&
         memcmp(sealing->uid, header->head.identity.uid, sizeof(sealing->uid)) == 0) {
-        data_key_begin_part(&sealing->key, header, sealing->part_key);
+        pst_data_key_begin_part(&sealing->key, header, sealing->part_key);
         pst_sealed_set_key(sealed, sealing->part_key);
         error = 0;
     }
@@ -99,7 +99,7 @@ int pst_sealing_text(struct pst_sealing *sealing, const char *what,
 {
     pthread_mutex_lock(&sealing->mutex);
     assert(sealing->key.secret);
-    int error = data_key_seal_text(&sealing->key, what, identity, text, bytes, sealed);
+    int error = pst_data_key_seal_text(&sealing->key, what, identity, text, bytes, sealed);
     pthread_mutex_unlock(&sealing->mutex);
     return error;
 }

@@ -32,7 +32,7 @@ PST_MUST_USE int pst_sealing_begin_part(void *context, struct pst_part_header *h
 size_t pst_sealing_keys(struct pst_sealing *sealing, const struct pst_part_identity *identity,
                         struct pst_keys_file *file);
 
-/* data_key_seal_text() with the key of the backup in work. */
+/* pst_data_key_seal_text() with the key of the backup in work. */
 PST_MUST_USE int pst_sealing_text(struct pst_sealing *sealing, const char *what,
                                   const struct pst_part_identity *identity, const void *text,
                                   size_t bytes, struct pst_sealed_text *sealed);

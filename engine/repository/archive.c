@@ -15,6 +15,7 @@
 #include "engine/repository/archive_base.h"
 #include "engine/repository/archive_draft.h"
 #include "engine/repository/archive_files.h"
+#include "engine/repository/archive_keys.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
@@ -208,6 +209,8 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     if (error)
         return archive_fail(archive, ".", "make a data key", error);
     error = make_backup_directory(archive, define, highest);
+    if (!error && archive->sealing)
+        error = archive_write_keys(archive);
     if (!error)
         error = archive_write_draft(archive);
     return error ? error : make_part_directories(archive);
@@ -323,25 +326,6 @@ static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
     return error;
 }
 
-/* Twice, as the decision: without it nobody can read the backup. */
-static int write_keys(const struct pst_archive *archive, int backup)
-{
-    const struct pst_manifest_common *common = &archive->node.common;
-    const struct pst_part_identity identity =
-        pst_keys_identity(common->uid, common->number, common->cluster_id, archive->config->node);
-    struct pst_keys_file file;
-    size_t bytes = pst_sealing_keys(archive->sealing, &identity, &file);
-    int error = 0;
-    for (uint32_t copy = 0; !error && copy < LAYOUT_KEYS_COPIES; copy++) {
-        struct layout_name name = layout_keys(common->number, archive->config->node, copy);
-        error = repository_write_durably(archive->repository, backup, name.text, NULL, &file, bytes,
-                                         archive->reads_back);
-        if (error)
-            fail_inside(archive, name.text, NULL, error);
-    }
-    return error;
-}
-
 static int encode_node(const struct pst_archive *archive, struct pst_manifest_text *text)
 {
     return archive->sealing ? manifest_seal_node(archive->sealing, &archive->node, text)
@@ -369,8 +353,6 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
     error = sync_part_directories(archive, backup);
-    if (!error && archive->sealing)
-        error = write_keys(archive, backup);
     if (error)
         goto out;
     error = encode_node(archive, &text);

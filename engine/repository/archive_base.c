@@ -40,7 +40,8 @@ int archive_find_base(struct pst_archive *archive)
 void archive_end_base(struct pst_archive *archive)
 {
     if (archive->base && *archive->base)
-        archive->node.origins_count = base_uses(*archive->base, archive->node.origins);
+        archive->node.origins_count =
+            base_uses(*archive->base, archive->node.origins, &archive->node.common.version);
 }
 
 static void add(struct pst_cluster_manifest *cluster, const struct pst_manifest_origin *origin)
@@ -59,7 +60,8 @@ static void add(struct pst_cluster_manifest *cluster, const struct pst_manifest_
 
 static void add_all(struct pst_cluster_manifest *cluster, const struct pst_node_manifest *node)
 {
-    cluster->common.version.incompatible |= node->common.version.incompatible & PST_FORMAT_REFERS;
+    cluster->common.version.incompatible |=
+        node->common.version.incompatible & (PST_FORMAT_REFERS | PST_FORMAT_TAILS);
     for (uint32_t i = 0; i < node->origins_count; i++)
         add(cluster, &node->origins[i]);
 }

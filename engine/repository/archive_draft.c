@@ -12,25 +12,28 @@
 #include "engine/protocol/debris.h"
 #include "engine/repository/archive_base.h"
 #include "engine/repository/archive_files.h"
+#include "engine/repository/archive_keys.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/gather.h"
 #include "engine/repository/layout.h"
-#include "engine/repository/node_manifest.h"
+#include "engine/repository/sealed_manifest.h"
 
 /* No backup waits longer for what is left of others; a request is given up after twice that. */
 #define GATHER_NS UINT64_C(60000000000)
 
 /* ---- writing ---- */
 
-/* What is there gives way in one step. */
+/* What is there gives way in one step. key: of the backup that it is of; NULL: it is in work. */
 static int write_file(const struct pst_archive *archive, int backup,
-                      const struct pst_node_manifest *draft)
+                      const struct pst_node_manifest *draft, const struct pst_data_key *key)
 {
     struct pst_repository *repository = archive->repository;
+    struct pst_sealing *sealing = key ? NULL : archive->sealing;
     struct layout_name name = layout_draft(draft->common.number, draft->node);
     struct layout_name temporary = layout_temporary(name.text);
     struct pst_manifest_text text;
-    int error = pst_manifest_encode_node(draft, &text);
+    int error = archive->sealing ? manifest_seal_draft(sealing, key, draft, &text)
+                                 : pst_manifest_encode_node(draft, &text);
     if (error)
         return error;
     (void)repository_remove(repository, backup, temporary.text);
@@ -41,10 +44,25 @@ static int write_file(const struct pst_archive *archive, int backup,
     return error;
 }
 
-int archive_write_draft(const struct pst_archive *archive)
+/* Without a key that opens what is sealed, nothing could be made of it. */
+static bool writes_draft(struct pst_archive *archive)
+{
+    if (!archive_wants_base(archive))
+        return false;
+    if (!archive->sealing || archive_opens(archive))
+        return true;
+    if (!archive->has_told_shut)
+        pst_log(PST_LOG_INFO,
+                "what a backup that is cut off has written will be removed, and not taken up: this "
+                "node has no key that opens it (--key-file, --passphrase-…)");
+    archive->has_told_shut = true;
+    return false;
+}
+
+int archive_write_draft(struct pst_archive *archive)
 {
     uint32_t number = archive->node.common.number;
-    if (!archive_wants_base(archive) || archive->sealing)
+    if (!writes_draft(archive))
         return 0;
     struct pst_node_manifest *draft = malloc(sizeof(*draft));
     if (!draft)
@@ -55,7 +73,7 @@ int archive_write_draft(const struct pst_archive *archive)
     for (uint32_t i = 0; i < archive->parts; i++)
         draft->parts[i] = (struct pst_manifest_part){.part = i + 1, .ldm = i + 1};
     int backup = repository_open_backup(archive->repository, number);
-    int error = backup < 0 ? backup : write_file(archive, backup, draft);
+    int error = backup < 0 ? backup : write_file(archive, backup, draft, NULL);
     if (backup >= 0)
         repository_close(archive->repository, backup);
     free(draft);
@@ -119,11 +137,64 @@ static int visit_all(const struct pst_archive *archive, draft_visitor *visitor, 
     return error;
 }
 
+/* ---- reading ---- */
+
+/* One that is sealed is opened. */
+struct draft {
+    struct pst_node_manifest manifest;
+    struct pst_data_key key; /* without a secret: it is not sealed */
+};
+
+static int open_draft(const struct pst_archive *archive, int backup, const char *text, size_t size,
+                      struct draft *draft)
+{
+    struct pst_damage damage;
+    if (!manifest_is_sealed(&draft->manifest.common))
+        return 0;
+    int error = archive_open_key(archive, backup, &draft->manifest, &draft->key);
+    if (!error)
+        error = manifest_open_draft(&draft->key, text, size, &draft->manifest, &damage);
+    return error;
+}
+
+static void close_draft(struct draft *draft)
+{
+    if (draft->manifest.owner)
+        pst_manifest_release_node(&draft->manifest);
+    pst_data_key_release(&draft->key);
+}
+
+/* What was gathered is not opened: that is for whoever refers to it. After an error nothing is to
+ * be closed. */
+static int read_draft(const struct pst_archive *archive, int backup, uint32_t number,
+                      struct draft *draft)
+{
+    struct layout_name name = layout_draft(number, archive->config->node);
+    struct pst_damage damage;
+    char *text;
+    size_t size;
+    draft->key = (struct pst_data_key){0};
+    int error = repository_read(archive->repository, backup, name.text, PST_MANIFEST_BYTES_MAX,
+                                &text, &size);
+    if (error)
+        return error;
+    error = pst_manifest_decode_node(text, size, &draft->manifest, NULL, &damage);
+    if (!error && !gather_is_done(&draft->manifest)) {
+        error = open_draft(archive, backup, text, size, draft);
+        if (error)
+            close_draft(draft);
+    }
+    free(text);
+    return error;
+}
+
 /* ---- gathering ---- */
 
-static int gather(const struct pst_archive *archive, int backup, struct pst_node_manifest *draft,
+static int gather(const struct pst_archive *archive, int backup, struct draft *found,
                   uint64_t limit_ns)
 {
+    struct pst_node_manifest *draft = &found->manifest;
+    const struct pst_data_key *key = found->key.secret ? &found->key : NULL;
     struct pst_repository *repository = archive->repository;
     struct layout_name name = layout_backup(draft->common.number);
     struct pst_repository_path failed;
@@ -131,9 +202,9 @@ static int gather(const struct pst_archive *archive, int backup, struct pst_node
             repository->path, name.text);
     (void)repository_remove(repository, backup,
                             layout_node_manifest(draft->common.number, draft->node).text);
-    int error = gather_parts(repository, backup, draft, limit_ns, archive->pace, &failed);
+    int error = gather_parts(repository, backup, draft, key, limit_ns, archive->pace, &failed);
     if (!error)
-        error = write_file(archive, backup, draft);
+        error = write_file(archive, backup, draft, key);
     if (!error) /* of nodes that share the directory: nobody is at work on it */
         (void)repository_remove(repository, backup,
                                 layout_mark(draft->common.number, draft->node).text);
@@ -148,24 +219,26 @@ static int gather(const struct pst_archive *archive, int backup, struct pst_node
     return pst_is_own_error(error) ? error : 0;
 }
 
-static bool is_to_be_gathered(const struct pst_archive *archive,
-                              const struct pst_node_manifest *draft, uint32_t number)
+/* What is sealed can be the base of what is sealed alone, and the other way round. */
+static bool is_to_be_gathered(const struct pst_archive *archive, const struct draft *draft,
+                              uint32_t number)
 {
-    return draft->common.number == number && draft->node == archive->config->node &&
-           !gather_is_done(draft) && base_is_same_series(draft, &archive->node);
+    const struct pst_node_manifest *manifest = &draft->manifest;
+    return manifest->common.number == number && manifest->node == archive->config->node &&
+           !gather_is_done(manifest) && (draft->key.secret != NULL) == (archive->sealing != NULL) &&
+           base_is_same_series(manifest, &archive->node);
 }
 
 static int gather_one(const struct pst_archive *archive, int backup, uint32_t number, void *context)
 {
-    struct layout_name name = layout_draft(number, archive->config->node);
-    struct pst_node_manifest *draft = malloc(sizeof(*draft));
+    struct draft *draft = malloc(sizeof(*draft));
     if (!draft)
         return -ENOMEM;
-    int error = node_manifest_read(archive->repository, backup, name.text, draft, NULL, NULL);
+    int error = read_draft(archive, backup, number, draft);
     if (!error) {
         if (is_to_be_gathered(archive, draft, number))
             error = gather(archive, backup, draft, *(const uint64_t *)context);
-        pst_manifest_release_node(draft);
+        close_draft(draft);
     }
     free(draft);
     return pst_is_own_error(error) ? error : 0;
@@ -174,8 +247,7 @@ static int gather_one(const struct pst_archive *archive, int backup, uint32_t nu
 int archive_gather_drafts(const struct pst_archive *archive)
 {
     uint64_t limit_ns = pst_monotonic_ns() + GATHER_NS;
-    if (!archive_wants_base(archive) || archive->config->base->mode != PST_BASE_AUTO ||
-        archive->sealing)
+    if (!archive_wants_base(archive) || archive->config->base->mode != PST_BASE_AUTO)
         return 0;
     return visit_all(archive, gather_one, &limit_ns);
 }
@@ -183,25 +255,26 @@ int archive_gather_drafts(const struct pst_archive *archive)
 /* ---- removing ---- */
 
 /* What was gathered may be referred to, be it by a backup that was moved elsewhere: prune removes
- * it. So may be what a draft that cannot be read is of. */
+ * it. So may be what a draft that cannot be read is of, or one that no key here opens: whoever has
+ * the key can go on with it. */
 static int remove_one(const struct pst_archive *archive, int backup, uint32_t number, void *context)
 {
     struct layout_name name = layout_draft(number, archive->config->node);
-    struct pst_node_manifest *draft = malloc(sizeof(*draft));
+    struct draft *draft = malloc(sizeof(*draft));
     (void)context;
     if (!draft)
         return -ENOMEM;
-    int error = node_manifest_read(archive->repository, backup, name.text, draft, NULL, NULL);
-    bool is_gathered = !error && gather_is_done(draft);
+    int error = read_draft(archive, backup, number, draft);
+    bool is_gathered = !error && gather_is_done(&draft->manifest);
     if (error)
         pst_log(PST_LOG_WARNING, "%s/%s: left alone: %s: %s", archive->repository->path,
                 layout_backup(number).text, name.text, pst_error_text(error));
     else
-        pst_manifest_release_node(draft);
+        close_draft(draft);
     free(draft);
     if (!error && !is_gathered)
         (void)archive_remove(archive, number, NULL); /* what cannot be removed does no harm */
-    return 0;
+    return error == -ENOMEM ? error : 0;
 }
 
 int archive_remove_drafts(const struct pst_archive *archive)

@@ -9,8 +9,8 @@
 #include "engine/repository/archive_state.h"
 
 /* Writes the draft of the backup in work, durably, into its directory, if it is one whose leftovers
- * could be used. */
-PST_MUST_USE int archive_write_draft(const struct pst_archive *archive);
+ * could be used. One that is sealed is sealed itself, and its files of keys are there. */
+PST_MUST_USE int archive_write_draft(struct pst_archive *archive);
 
 /* Ends the parts of backups of the same series that were cut off, where the one that is defined is
  * to have a base; what is wrong with one is logged, and it stays as it is. An error of our own. */

@@ -64,6 +64,7 @@ struct pst_archive {
     bool is_shared;           /* other nodes may have the same directory */
     bool has_swept;           /* since the process started */
     bool left_unread;         /* the last sweep left a backup alone that could not be read */
+    bool has_told_shut;       /* that it cannot open what it seals */
     bool has_synced;          /* a sweep has read and synced all that is committed */
     uint64_t warnings_before; /* in the log, before it began */
     uint32_t unanswered;      /* the number of which it was last logged that there is no answer */

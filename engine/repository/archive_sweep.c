@@ -11,6 +11,7 @@
 #include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
 #include "engine/format/part.h"
+#include "engine/format/tail.h"
 #include "engine/protocol/debris.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
@@ -18,10 +19,19 @@
 #include "engine/repository/node_manifest.h"
 #include "engine/repository/verified.h"
 
-/* Whether a file is the part that this node wrote under that name, of a uid unless it is NULL: 1, 0
- * or an error. Only such files are removed. */
-static int is_own_part(const struct pst_archive *archive, int directory, const char *name,
-                       const struct pst_part_identity *named, const uint8_t *uid)
+/* Of the files of one part. */
+struct own_part {
+    const struct pst_part_identity *named;
+    const uint8_t *uid; /* NULL: any */
+};
+
+typedef int header_check(const void *block, uint64_t bytes,
+                         const struct pst_part_identity *identity, struct pst_damage *damage);
+
+/* Whether a file is what this node wrote of the part under that name: 1, 0 or an error. Only such
+ * files are removed. */
+static int is_own_file(const struct pst_archive *archive, int directory, const char *name,
+                       header_check *check, const struct own_part *own)
 {
     char block[PST_BLOCK_BYTES] __attribute__((aligned(8)));
     struct pst_repository *repository = archive->repository;
@@ -35,12 +45,13 @@ static int is_own_part(const struct pst_archive *archive, int directory, const c
     if (pst_part_is_blank(block, (uint64_t)bytes))
         return 1;
     struct pst_damage damage;
-    if (pst_part_header_check(block, (uint64_t)bytes, NULL, &damage))
+    if (check(block, (uint64_t)bytes, NULL, &damage))
         return 0;
-    const struct pst_part_identity *found = &((const struct pst_part_header *)block)->head.identity;
+    const struct pst_part_identity *found = &((const struct pst_block_head *)block)->identity;
+    const struct pst_part_identity *named = own->named;
     return found->node == archive->config->node && found->number == named->number &&
            found->part == named->part && found->parts == named->parts &&
-           (!uid || memcmp(found->uid, uid, sizeof(found->uid)) == 0);
+           (!own->uid || memcmp(found->uid, own->uid, sizeof(found->uid)) == 0);
 }
 
 static int remove_name(const struct pst_archive *archive, int directory, const char *name,
@@ -51,16 +62,28 @@ static int remove_name(const struct pst_archive *archive, int directory, const c
     return error == -ENOENT ? 0 : error;
 }
 
+static int remove_own(const struct pst_archive *archive, int directory, const char *name,
+                      header_check *check, const struct own_part *own, uint32_t *removed)
+{
+    int is_own = is_own_file(archive, directory, name, check, own);
+    return is_own > 0 ? remove_name(archive, directory, name, removed) : is_own;
+}
+
 static int remove_part(const struct pst_archive *archive, int backup, const char *name,
-                       const struct pst_part_identity *named, const uint8_t *uid, uint32_t *removed)
+                       const struct own_part *own, uint32_t *removed)
 {
     struct pst_repository *repository = archive->repository;
-    struct layout_name file = layout_part_file(named->number, archive->config->node);
+    uint32_t number = own->named->number, node = archive->config->node;
+    struct layout_name tail = layout_tail_file(number, node);
     int directory = repository_open(repository, backup, name);
     if (directory < 0)
         return directory == -ENOENT ? 0 : directory;
-    int is_own = is_own_part(archive, directory, file.text, named, uid);
-    int error = is_own > 0 ? remove_name(archive, directory, file.text, removed) : is_own;
+    int error = remove_own(archive, directory, layout_part_file(number, node).text,
+                           pst_part_header_check, own, removed);
+    if (!error)
+        error = remove_own(archive, directory, tail.text, pst_tail_check, own, removed);
+    if (!error)
+        error = remove_name(archive, directory, layout_temporary(tail.text).text, removed);
     repository_close(repository, directory);
     /* unless there are others' in it */
     *removed += repository_remove_directory(repository, backup, name) == 0;
@@ -81,7 +104,8 @@ static int remove_parts(const struct pst_archive *archive, int backup, uint32_t 
             continue;
         struct pst_part_identity named = {
             .number = number, .part = (uint16_t)part, .parts = (uint16_t)parts};
-        int part_error = remove_part(archive, backup, name, &named, uid, removed);
+        const struct own_part own = {&named, uid};
+        int part_error = remove_part(archive, backup, name, &own, removed);
         error = error ? error : part_error;
     }
     repository_names_free(&names);

@@ -8,10 +8,12 @@
 #include <string.h>
 
 #include "engine/base/own_error.h"
+#include "engine/repository/backup_keys.h"
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/gather.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/node_manifest.h"
+#include "engine/repository/sealed_manifest.h"
 
 static bool is_of_backup(const struct pst_backup *backup, uint32_t node,
                          const struct pst_node_manifest *draft)
@@ -93,6 +95,85 @@ static int read_drafts_in(struct pst_backup *backup, uint32_t i)
     return pst_is_own_error(error) ? error : 0;
 }
 
+/* ---- what is sealed ---- */
+
+/* Puts what is sealed of a node's draft in its place; what the key did not seal has no parts. */
+static int open_draft(struct pst_backup *backup, uint32_t i, int directory, uint32_t node_index)
+{
+    struct pst_repository *repository = &backup->directories->repositories[i];
+    struct pst_node_manifest *node = &backup->nodes[node_index];
+    struct layout_name name = layout_draft(backup->number, node->node);
+    struct pst_damage damage;
+    char *text;
+    size_t size;
+    int error =
+        repository_read(repository, directory, name.text, PST_MANIFEST_BYTES_MAX, &text, &size);
+    if (error)
+        return pst_is_own_error(error) ? error : 0;
+    error = manifest_open_draft(&backup->keys[node_index], text, size, node, &damage);
+    free(text);
+    if (!error && gather_is_done(node))
+        return 0;
+    node->parts_count = 0;
+    return pst_is_own_error(error) ? error : 0;
+}
+
+static int open_sealed(const struct backup_keys_look *look, uint32_t node_index)
+{
+    struct pst_backup *backup = look->backup;
+    int error = backup_open_keys(look, node_index);
+    backup->is_sealed[node_index] = true;
+    for (uint32_t i = 0; !error && backup->keys[node_index].secret && i < PST_DIRECTORIES_MAX;
+         i++) {
+        if (look->handles[i] >= 0)
+            error = open_draft(backup, i, look->handles[i], node_index);
+    }
+    return error;
+}
+
+static int open_all(struct pst_backup *backup, const int *handles)
+{
+    struct pst_findings findings;
+    uint64_t files = 0, bytes = 0;
+    const struct backup_keys_look look = {.backup = backup,
+                                          .handles = handles,
+                                          .findings = &findings,
+                                          .files = &files,
+                                          .bytes = &bytes};
+    int error = 0;
+    pst_findings_init(&findings, NULL, NULL);
+    for (uint32_t i = 0; !error && i < backup->cluster.nodes_count; i++) {
+        if (manifest_is_sealed(&backup->nodes[i].common))
+            error = open_sealed(&look, i);
+    }
+    pthread_mutex_destroy(&findings.mutex);
+    return error;
+}
+
+/* Without a key, what everybody may read remains. */
+static int open_drafts(struct pst_backup *backup)
+{
+    int handles[PST_DIRECTORIES_MAX], error = 0;
+    backup->keys = calloc(backup->cluster.nodes_count, sizeof(*backup->keys));
+    if (!backup->keys)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++)
+        handles[i] = -1;
+    for (uint32_t i = backup_next_in(backup, 0); !error && i < PST_DIRECTORIES_MAX;
+         i = backup_next_in(backup, i + 1)) {
+        handles[i] =
+            repository_open_backup(&backup->directories->repositories[i], backup->stored_as);
+        error = handles[i] < 0 ? handles[i] : 0;
+    }
+    if (!error)
+        error = open_all(backup, handles);
+    for (uint32_t i = 0; i < PST_DIRECTORIES_MAX; i++) {
+        if (handles[i] >= 0)
+            repository_close(&backup->directories->repositories[i], handles[i]);
+    }
+    return pst_is_own_error(error) ? error : 0;
+}
+
 int backup_read_drafts(struct pst_backup *backup)
 {
     int error = 0;
@@ -102,11 +183,11 @@ int backup_read_drafts(struct pst_backup *backup)
         error = read_drafts_in(backup, i);
     if (error || backup->cluster.nodes_count == 0)
         return error;
-    backup->keys = calloc(backup->cluster.nodes_count, sizeof(*backup->keys));
-    if (!backup->keys)
-        return -ENOMEM;
     backup->has_cluster = backup->has_uid = true;
     memcpy(backup->uid, backup->cluster.common.uid, sizeof(backup->uid));
+    error = open_drafts(backup);
+    if (error)
+        return error;
     backup->state = PST_BACKUP_CUT_OFF;
     backup_gather_origins(backup);
     snprintf(backup->reason, sizeof(backup->reason),

@@ -480,7 +480,21 @@ void pst_base_note_use(struct pst_base *base, const struct pst_reference *refere
         atomic_fetch_add_explicit(&use->objects, 1, memory_order_relaxed);
 }
 
-uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origins[PST_ORIGINS_MAX])
+/* Whether it has parts with a tail. */
+static bool has_tails(const struct pst_base *base, const struct pst_origin *origin)
+{
+    bool has = false;
+    for (size_t i = 0; i < base->list.count && !has; i++) {
+        const struct pst_backup *backup = base->list.backups[i];
+        has = backup->state == PST_BACKUP_CUT_OFF &&
+              memcmp(backup->uid, origin->uid, sizeof(origin->uid)) == 0 &&
+              (backup->cluster.common.version.incompatible & PST_FORMAT_TAILS) != 0;
+    }
+    return has;
+}
+
+uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origins[PST_ORIGINS_MAX],
+                   struct pst_manifest_version *version)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < base->origins_count; i++) {
@@ -494,6 +508,7 @@ uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origi
             .objects = atomic_load_explicit(&base->uses[i].objects, memory_order_relaxed),
         };
         memcpy(origin->uid, base->origins[i].uid, sizeof(origin->uid));
+        version->incompatible |= has_tails(base, &base->origins[i]) ? PST_FORMAT_TAILS : 0;
     }
     return count;
 }

@@ -113,9 +113,10 @@ bool pst_base_run(const struct pst_base *base, uint64_t base_object, uint64_t of
 /* Counts a reference that was written. Any thread. */
 void pst_base_note_use(struct pst_base *base, const struct pst_reference *reference);
 
-/* The origins that were referred to, for the manifest. After all LDMs have ended. */
-uint32_t base_uses(const struct pst_base *base,
-                   struct pst_manifest_origin origins[PST_ORIGINS_MAX]);
+/* The origins that were referred to, for the manifest, and in its version whether their parts have
+ * tails. After all LDMs have ended. */
+uint32_t base_uses(const struct pst_base *base, struct pst_manifest_origin origins[PST_ORIGINS_MAX],
+                   struct pst_manifest_version *version);
 
 /* Whether two shares of backups are of the same node's sources, by their names: only then one can
  * be the other's base. */

@@ -10,6 +10,7 @@
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/base.h"
 #include "engine/repository/part_map.h"
+#include "engine/repository/part_tail.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define LAYER_SHIFT 56
@@ -268,8 +269,7 @@ static int read_parts(struct load *load, chunk_taker *take)
         load->part = &load->set.parts[i];
         if (load->part->node_index != load->layer->node_index)
             continue;
-        error = pst_reader_open_file(&load->reader, load->part->from_fd, load->part->file.text,
-                                     &load->file);
+        error = pst_backup_open_part(&load->reader, load->part, &load->file);
         if (error)
             return error;
         error = read_part(load, take);

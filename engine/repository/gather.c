@@ -13,6 +13,7 @@
 #include "engine/base/own_error.h"
 #include "engine/format/object.h"
 #include "engine/format/part.h"
+#include "engine/format/tail.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/reader.h"
 
@@ -29,15 +30,22 @@ struct gather {
     size_t chunk_room; /* header and payload of the longest chunk */
     uint8_t *window;
     void *decoded, *index, *sums;
-    uint8_t *tail;
+    uint8_t *tail;        /* with room for its header in front */
     uint64_t data_chunks; /* of all parts */
+
+    /* Of what is sealed. The key of a part opens it, and never seals anything: whoever was cut off
+     * may have sealed other bytes under the numbers that come next. */
+    const struct pst_data_key *key; /* NULL: it is not */
+    struct pst_sealed opening, sealing;
+    uint8_t *derived; /* a key, until it is set */
 
     /* The part in work. */
     struct pst_repository_path path;
     struct pst_file file;
     bool is_open;
     struct pst_part part;
-    uint64_t window_at; /* where in the file the window lies */
+    uint8_t bound[PST_PART_BOUND_BYTES]; /* of its header, if it is sealed */
+    uint64_t window_at;                  /* where in the file the window lies */
     uint32_t window_has;
     uint64_t tail_at; /* likewise, what is written behind the chunks */
     size_t tail_bytes;
@@ -51,11 +59,31 @@ static int make_buffers(struct gather *gather)
     gather->decoded = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
     gather->index = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
     gather->sums = aligned_alloc(PST_BLOCK_BYTES, gather->chunk_room);
-    /* a header, an index that is full, sums, the last index, the trailer */
-    gather->tail = malloc(3 * gather->chunk_room + (size_t)2 * PST_BLOCK_BYTES);
+    /* a header, the part's, an index that is full, sums, the last index, the trailer */
+    gather->tail = malloc(3 * gather->chunk_room + (size_t)3 * PST_BLOCK_BYTES);
     return gather->window && gather->decoded && gather->index && gather->sums && gather->tail
                ? 0
                : -ENOMEM;
+}
+
+static int make_keys(struct gather *gather)
+{
+    if (!gather->key)
+        return 0;
+    gather->derived = pst_secret_make(PST_KEY_BYTES);
+    if (!gather->derived)
+        return -ENOMEM;
+    int error = pst_sealed_open(&gather->opening, NULL, NULL, NULL);
+    return error ? error : pst_sealed_open(&gather->sealing, NULL, NULL, NULL);
+}
+
+static void free_keys(struct gather *gather)
+{
+    if (gather->opening.gcm)
+        pst_sealed_close(&gather->opening);
+    if (gather->sealing.gcm)
+        pst_sealed_close(&gather->sealing);
+    pst_secret_free(gather->derived);
 }
 
 static void free_buffers(struct gather *gather)
@@ -134,6 +162,23 @@ static int have(struct gather *gather, uint64_t offset, uint64_t bytes, const vo
     return 0;
 }
 
+/* A chunk in the window as it was before it was encoded and sealed; NULL: it was not, as it must.
+ */
+static const void *open_chunk(struct gather *gather, const void *chunk)
+{
+    uint32_t room = gather->part.chunk_bytes;
+    struct pst_damage damage;
+    int error;
+    if (gather->key)
+        error = pst_chunk_open(&gather->opening, (void *)(uintptr_t)chunk, gather->decoded, room,
+                               &damage);
+    else if (pst_chunk_is_encoded(chunk))
+        error = pst_chunk_decode(chunk, gather->decoded, room, &damage);
+    else
+        return chunk;
+    return error ? NULL : gather->decoded;
+}
+
 /* The next chunk of the part; NULL: what lies there is none, or not a whole one. */
 static int next_chunk(struct gather *gather, const void **chunk)
 {
@@ -155,11 +200,7 @@ static int next_chunk(struct gather *gather, const void **chunk)
     is_whole = is_whole && *chunk &&
                pst_chunk_check(*chunk, bytes, &part->identity, part->next_chunk, part->next_offset,
                                &damage) == 0;
-    if (is_whole && pst_chunk_is_encoded(*chunk)) {
-        is_whole = pst_chunk_decode(*chunk, gather->decoded, part->chunk_bytes, &damage) == 0;
-        *chunk = gather->decoded;
-    }
-    *chunk = is_whole ? *chunk : NULL;
+    *chunk = is_whole ? open_chunk(gather, *chunk) : NULL;
     return 0;
 }
 
@@ -263,7 +304,7 @@ static int adopt_chunks(struct gather *gather)
 static void put(struct gather *gather, const void *block, struct pst_part_place place)
 {
     assert(place.file_offset == gather->tail_at + gather->tail_bytes);
-    memcpy(gather->tail + gather->tail_bytes, block, place.bytes);
+    memcpy(gather->tail + PST_BLOCK_BYTES + gather->tail_bytes, block, place.bytes);
     gather->tail_bytes += place.bytes;
 }
 
@@ -272,23 +313,58 @@ static void put_index(struct gather *gather)
     put(gather, gather->index, pst_part_seal_index(&gather->part));
 }
 
-/* Contents and name of the part, durably. */
-static int write_tail(const struct gather *gather, uint32_t part)
+/* Into a file of its own, in one step, whatever tail the part had; what was in flight behind its
+ * chunks goes. */
+static int write_apart(const struct gather *gather, int directory, const char *part_file)
 {
     struct pst_repository *repository = gather->repository;
     const struct pst_node_manifest *draft = gather->draft;
-    struct layout_name name = layout_part_dir(draft->common.number, part, draft->parts_count);
+    struct layout_name name = layout_tail_file(draft->common.number, draft->node);
+    struct layout_name temporary = layout_temporary(name.text);
+    (void)repository_remove(repository, directory, temporary.text);
+    int error = repository_create(repository, directory, temporary.text, gather->tail,
+                                  PST_BLOCK_BYTES + gather->tail_bytes);
+    if (!error)
+        error = repository_rename_durably(repository, directory, temporary.text, name.text, true);
+    PST_FAULT_POINT("after", "TAIL_NAMED");
+    return error ? error
+                 : repository_end_file(repository, directory, part_file, gather->tail_at, NULL, 0);
+}
+
+/* Contents and name of the part, durably. */
+static int write_tail(const struct gather *gather, const struct pst_manifest_part *named)
+{
+    struct pst_repository *repository = gather->repository;
+    const struct pst_node_manifest *draft = gather->draft;
+    struct layout_name name =
+        layout_part_dir(draft->common.number, named->part, draft->parts_count);
     struct layout_name file = layout_part_file(draft->common.number, draft->node);
     int directory = repository_open(repository, gather->backup, name.text);
     if (directory < 0)
         return directory;
-    int error = repository_end_file(repository, directory, file.text, gather->tail_at, gather->tail,
-                                    gather->tail_bytes);
+    int error = named->tail_at > 0
+                    ? write_apart(gather, directory, file.text)
+                    : repository_end_file(repository, directory, file.text, gather->tail_at,
+                                          gather->tail + PST_BLOCK_BYTES, gather->tail_bytes);
     if (!error)
         error = repository_sync(repository, directory);
     repository_close(repository, directory);
     PST_FAULT_POINT("after", "PART_ENDED");
     return error;
+}
+
+/* What is sealed behind the chunks has a key that no other tail ever had. */
+static void begin_tail(struct gather *gather, struct pst_manifest_part *named)
+{
+    struct pst_part *part = &gather->part;
+    struct pst_tail_header *header = (struct pst_tail_header *)gather->tail;
+    pst_tail_begin(header, &part->identity, part->next_chunk, part->next_offset);
+    pst_data_key_begin_tail(gather->key, gather->bound, header, gather->derived);
+    pst_tail_seal(header);
+    pst_sealed_set_key(&gather->sealing, gather->derived);
+    pst_part_begin_tail(part, &gather->sealing);
+    named->tail_at = part->next_offset;
+    gather->draft->common.version.incompatible |= PST_FORMAT_TAILS;
 }
 
 static int end_part(struct gather *gather, struct pst_manifest_part *named)
@@ -311,7 +387,7 @@ static int end_part(struct gather *gather, struct pst_manifest_part *named)
     named->lz4_chunks = part->codec_chunks[PST_CODEC_LZ4];
     named->zstd_chunks = part->codec_chunks[PST_CODEC_ZSTD];
     pst_part_sums_add(&draft->common.sums, &part->sums);
-    return write_tail(gather, named->part);
+    return write_tail(gather, named);
 }
 
 /* ---- a part ---- */
@@ -329,6 +405,16 @@ static struct pst_part_identity identity_of(const struct pst_node_manifest *draf
     return identity;
 }
 
+/* Its key is a new one. */
+static void seal_part(struct gather *gather)
+{
+    struct pst_part_header *header = (struct pst_part_header *)gather->block;
+    pst_part_name_transform(&gather->part, &gather->sealing.named, gather->block);
+    pst_data_key_begin_part(gather->key, header, gather->derived);
+    pst_sealed_set_key(&gather->sealing, gather->derived);
+    pst_part_begin_sealing(&gather->part, &gather->sealing, gather->block);
+}
+
 /* Begins the part anew, where what is there is not even its header. */
 static void begin_part(struct gather *gather, const struct pst_part_identity *identity)
 {
@@ -337,6 +423,8 @@ static void begin_part(struct gather *gather, const struct pst_part_identity *id
                    draft->common.started_unix_ns, gather->block);
     if (draft->common.version.incompatible & PST_FORMAT_REFERS)
         pst_part_note_base(&gather->part, gather->block);
+    if (gather->key)
+        seal_part(gather);
     const struct pst_part_place all = {.file_offset = 0, .bytes = PST_BLOCK_BYTES};
     put(gather, gather->block, all);
 }
@@ -350,6 +438,21 @@ static int refuse_other(const struct gather *gather)
         return 0;
     bool is_part = pst_part_header_check(gather->window, bytes, NULL, &damage) == 0;
     return is_part ? -PST_E_MISPLACED : -PST_E_CORRUPT;
+}
+
+/* Nothing is begun anew in the place of one that is sealed otherwise. */
+static int take_sealed(struct gather *gather, const struct pst_part_header *header,
+                       bool *has_header)
+{
+    if (header->chunk_bytes != gather->draft->chunk_bytes || header->cipher == PST_CIPHER_NONE ||
+        memcmp(header->data_key, gather->key->id, sizeof(header->data_key)) != 0)
+        return -PST_E_CORRUPT;
+    memcpy(gather->bound, (const uint8_t *)header + PST_PART_BOUND_AT, sizeof(gather->bound));
+    pst_data_key_part(gather->key, gather->bound, gather->derived);
+    pst_sealed_set_key(&gather->opening, gather->derived);
+    pst_part_resume(&gather->part, header);
+    *has_header = true;
+    return 0;
 }
 
 /* Whether the part has its header; then the part is taken up. -PST_E_MISPLACED, -PST_E_CORRUPT: the
@@ -366,8 +469,10 @@ static int take_header(struct gather *gather, const struct pst_part_identity *id
     if (!block || pst_part_header_check(block, PST_BLOCK_BYTES, identity, &damage) != 0)
         return refuse_other(gather);
     const struct pst_part_header *header = block;
-    *has_header =
-        header->chunk_bytes == gather->draft->chunk_bytes && header->cipher == PST_CIPHER_NONE;
+    bool is_sealed = header->cipher != PST_CIPHER_NONE;
+    if (gather->key)
+        return take_sealed(gather, header, has_header);
+    *has_header = header->chunk_bytes == gather->draft->chunk_bytes && !is_sealed;
     if (*has_header)
         pst_part_resume(&gather->part, header);
     return 0;
@@ -391,6 +496,8 @@ static int gather_part(struct gather *gather, struct pst_manifest_part *named)
         error = adopt_chunks(gather);
         gather->tail_at = gather->part.next_offset;
     }
+    if (!error && has_header && gather->key)
+        begin_tail(gather, named);
     return error ? error : end_part(gather, named);
 }
 
@@ -411,13 +518,19 @@ static int open_and_gather(struct gather *gather, struct pst_manifest_part *name
 }
 
 int gather_parts(struct pst_repository *repository, int backup, struct pst_node_manifest *draft,
-                 uint64_t limit_ns, struct pst_pace *pace, struct pst_repository_path *failed)
+                 const struct pst_data_key *key, uint64_t limit_ns, struct pst_pace *pace,
+                 struct pst_repository_path *failed)
 {
-    struct gather gather = {
-        .repository = repository, .backup = backup, .draft = draft, .limit_ns = limit_ns};
+    struct gather gather = {.repository = repository,
+                            .backup = backup,
+                            .draft = draft,
+                            .key = key,
+                            .limit_ns = limit_ns};
     draft->common.finished_unix_ns = pst_unix_ns();
     pst_pace_share_open(&gather.pace, pace);
     int error = make_buffers(&gather);
+    if (!error)
+        error = make_keys(&gather);
     if (!error)
         error = pst_reader_open(&gather.reader, 4);
     for (uint32_t i = 0; !error && i < draft->parts_count; i++)
@@ -427,6 +540,7 @@ int gather_parts(struct pst_repository *repository, int backup, struct pst_node_
         pst_reader_close(&gather.reader);
     pst_pace_share_close(&gather.pace);
     free_buffers(&gather);
+    free_keys(&gather);
     return !error && gather.data_chunks == 0 ? -ENOENT : error;
 }
 

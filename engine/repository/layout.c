@@ -59,6 +59,11 @@ struct layout_name layout_mark(uint32_t number, uint32_t node)
     NAME("BACKUP-%u.%u.mark", number, node);
 }
 
+struct layout_name layout_tail_file(uint32_t number, uint32_t node)
+{
+    NAME("BACKUP-%u.%u.tail", number, node);
+}
+
 struct layout_name layout_draft(uint32_t number, uint32_t node)
 {
     NAME("BACKUP-%u.%u.draft", number, node);
@@ -215,6 +220,9 @@ bool layout_is_inside(const char *name, uint32_t number)
 bool layout_is_part_file(const char *name, uint32_t number)
 {
     uint32_t found, node;
-    return sscanf(name, "BACKUP-%u.%u.data", &found, &node) == 2 && found == number &&
-           strcmp(name, layout_part_file(number, node).text) == 0;
+    if (sscanf(name, "BACKUP-%u.%u.", &found, &node) != 2)
+        return sscanf(name, ".BACKUP-%u.%u.tail.tmp", &found, &node) == 2 && found == number &&
+               strcmp(name, layout_temporary(layout_tail_file(number, node).text).text) == 0;
+    return found == number && (strcmp(name, layout_part_file(number, node).text) == 0 ||
+                               strcmp(name, layout_tail_file(number, node).text) == 0);
 }

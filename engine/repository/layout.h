@@ -28,6 +28,8 @@ struct layout_name layout_part_file(uint32_t number, uint32_t node);
 /* BACKUP-7.1.data, in that */
 struct layout_name layout_part(uint32_t number, uint32_t node, uint32_t part, uint32_t parts);
 /* BACKUP-7-PART-1-OF-4/BACKUP-7.1.data */
+struct layout_name layout_tail_file(uint32_t number, uint32_t node);
+/* BACKUP-7.1.tail, beside it */
 struct layout_name layout_node_manifest(uint32_t number, uint32_t node); /* BACKUP-7.1.manifest */
 struct layout_name layout_cluster_manifest(uint32_t number);     /* BACKUP-7.cluster.manifest */
 struct layout_name layout_cluster_copy(uint32_t number);         /* the same and ".copy" */

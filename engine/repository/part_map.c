@@ -10,6 +10,7 @@
 #include "engine/base/own_error.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/part_salvage.h"
+#include "engine/repository/part_tail.h"
 
 static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node_index, uint32_t i,
                                   uint32_t directory)
@@ -29,6 +30,7 @@ static struct pst_part_map map_of(const struct pst_backup *backup, uint32_t node
         .file_bytes = node->parts[i].file_bytes,
         .digest = node->parts[i].digest,
         .sums = node->parts[i].sums,
+        .tail_at = node->parts[i].tail_at,
         .key = backup->is_sealed[node_index] ? &backup->keys[node_index] : NULL,
     };
     memcpy(map.identity.uid, node->common.uid, sizeof(map.identity.uid));
@@ -127,6 +129,7 @@ struct look {
     uint64_t *checked_bytes;
     struct pst_digest header_checksum;
     bool header_is_whole;
+    bool lacks_tail;                 /* so that nothing there can be opened */
     struct pst_sealed *sealed;       /* NULL: it is not sealed, or its key is not known */
     struct pst_part_trailer trailer; /* once it is known to be whole */
     struct pst_index_link at;        /* the INDEX chunk that was looked at last */
@@ -134,7 +137,8 @@ struct look {
 
 static void report(struct look *look, uint64_t base, const struct pst_damage *damage, int error)
 {
-    pst_findings_add_damage(look->findings, &look->part->file, base, damage, error);
+    const struct pst_file_name file = pst_backup_part_file(look->part, &base);
+    pst_findings_add_damage(look->findings, &file, base, damage, error);
 }
 
 /* Reads into the buffer; false, with a finding, where that fails. Fewer bytes: the check finds it.
@@ -213,6 +217,52 @@ static void look_at_header(struct look *look)
     take_sealing(look->part, header);
     look->header_checksum = header->head.checksum;
     look->header_is_whole = true;
+    *look->checked_bytes += PST_BLOCK_BYTES;
+}
+
+static int check_tail(const struct pst_part_map *part, const void *block, uint32_t bytes,
+                      struct pst_damage *damage)
+{
+    int error = pst_tail_check(block, bytes, &part->identity, damage);
+    const struct pst_tail_header *header = block;
+    if (error || header->file_offset == part->tail_at)
+        return error;
+    *damage = (struct pst_damage){offsetof(struct pst_tail_header, file_offset), 8,
+                                  "place of the tail is not the manifest's"};
+    return -PST_E_CORRUPT;
+}
+
+/* The chunks before it are found without it by who looks for them; for others there is no index. */
+static void do_without_tail(struct look *look)
+{
+    if (!look->part->salvages) {
+        look->lacks_tail = true;
+        return;
+    }
+    reader_close_rest(look->reader, &look->file);
+    if (look->file.size_bytes > look->part->tail_at)
+        look->file.size_bytes = look->part->tail_at;
+    look->part->tail_at = 0;
+}
+
+/* The header of a tail: without it, what is sealed there cannot be opened. */
+static void look_at_tail(struct look *look)
+{
+    struct pst_part_map *part = look->part;
+    struct pst_damage damage = {.bytes = PST_BLOCK_BYTES, .what = "read error"};
+    uint64_t at = part->tail_at;
+    int got = pst_reader_read(look->reader, look->file.rest, look->buffer, PST_BLOCK_BYTES, 0);
+    int error = got < 0 ? got : check_tail(part, look->buffer, (uint32_t)got, &damage);
+    if (error) {
+        const struct pst_file_name file = pst_backup_part_file(part, &at);
+        pst_findings_add_damage(look->findings, &file, 0, &damage, error);
+        do_without_tail(look);
+        return;
+    }
+    const struct pst_tail_header *header = look->buffer;
+    part->tail_chunk = header->head.chunk;
+    memcpy(part->tail_bound, (const uint8_t *)look->buffer + PST_TAIL_BOUND_AT,
+           sizeof(part->tail_bound));
     *look->checked_bytes += PST_BLOCK_BYTES;
 }
 
@@ -444,7 +494,7 @@ static int look_at_indexes(struct look *look)
 static bool is_open(const struct look *look)
 {
     const struct pst_data_key *key = look->part->key;
-    return !key || (key->secret && look->header_is_whole);
+    return !key || (key->secret && look->header_is_whole && !look->lacks_tail);
 }
 
 /* In place of the links to the INDEX chunks there is one to all that was found. */
@@ -478,6 +528,36 @@ static int look_behind_header(struct look *look)
     return 0;
 }
 
+static int open_tail(struct look *look, const struct pst_damage *damage)
+{
+    struct pst_part_map *part = look->part;
+    int error = backup_open_tail(look->reader, part, &look->file);
+    bool is_own = pst_is_own_error(error);
+    if (error && !is_own)
+        report(look, part->tail_at, damage, error);
+    if (error && !is_own && part->salvages) {
+        do_without_tail(look);
+        return 0;
+    }
+    if (error)
+        pst_reader_close_file(look->reader, &look->file);
+    return error;
+}
+
+/* The part, and its tail; which of them cannot be opened goes to findings. */
+static int open_files(struct look *look)
+{
+    struct pst_part_map *part = look->part;
+    const struct pst_part_title title = part_title(part);
+    const struct pst_damage damage = {.what = title.text};
+    int error = pst_reader_open_file(look->reader, part->from_fd, part->file.text, &look->file);
+    if (!error)
+        return open_tail(look, &damage);
+    if (!pst_is_own_error(error))
+        report(look, 0, &damage, error);
+    return error;
+}
+
 int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, void *buffer,
                         struct pst_findings *findings, uint64_t *checked_bytes)
 {
@@ -488,15 +568,11 @@ int pst_backup_map_part(struct pst_part_map *part, struct pst_reader *reader, vo
         .findings = findings,
         .checked_bytes = checked_bytes,
     };
-    int error = pst_reader_open_file(reader, part->from_fd, part->file.text, &look.file);
-    if (pst_is_own_error(error))
-        return error;
-    if (error) {
-        const struct pst_part_title title = part_title(part);
-        const struct pst_damage damage = {.what = title.text};
-        report(&look, 0, &damage, error);
-        return 0;
-    }
+    int error = open_files(&look);
+    if (error)
+        return pst_is_own_error(error) ? error : 0;
+    if (look.file.rest)
+        look_at_tail(&look);
     bool has_size = check_size(&look);
     if (has_size || part->salvages)
         look_at_header(&look);

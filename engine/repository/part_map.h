@@ -7,6 +7,7 @@
 
 #include "engine/format/index.h"
 #include "engine/format/seal.h"
+#include "engine/format/tail.h"
 #include "engine/repository/backup.h"
 #include "engine/repository/reader.h"
 
@@ -37,6 +38,9 @@ struct pst_part_map {
     const struct pst_data_key *key; /* of its node; NULL, or without a secret: it is not known */
     bool is_sealed;                 /* set by pst_backup_map_part, like bound */
     uint8_t bound[PST_PART_BOUND_BYTES]; /* of its header: what its key comes from */
+    uint64_t tail_at; /* where its tail begins, which lies in a file of its own; 0: it has none */
+    uint64_t tail_chunk; /* that begins there; set by pst_backup_map_part, as is the next one */
+    uint8_t tail_bound[PST_TAIL_BOUND_BYTES]; /* likewise */
     struct pst_part_link *links;
     uint32_t links_count;
     /* Its chunks, where it salvages and they are not all in the index: links has one of file_bytes

@@ -20,6 +20,21 @@ static int make(struct part_opener *opener)
     return error;
 }
 
+static int set_keys(struct part_opener *opener, const struct pst_part_map *part)
+{
+    opener->part = NULL;
+    pst_data_key_part(part->key, part->bound, opener->key);
+    pst_sealed_set_key(&opener->sealed, opener->key);
+    if (part->tail_at > 0) {
+        pst_data_key_tail(part->key, part->bound, part->tail_bound, opener->key);
+        int error = pst_sealed_set_tail(&opener->sealed, opener->key, part->tail_chunk);
+        if (error)
+            return error;
+    }
+    opener->part = part;
+    return 0;
+}
+
 int pst_opener_use(struct part_opener *opener, const struct pst_part_map *part,
                    struct pst_sealed **sealed)
 {
@@ -30,13 +45,10 @@ int pst_opener_use(struct part_opener *opener, const struct pst_part_map *part,
     int error = opener->key ? 0 : make(opener);
     if (error)
         return error;
-    if (opener->part != part) {
-        pst_data_key_part(part->key, part->bound, opener->key);
-        pst_sealed_set_key(&opener->sealed, opener->key);
-        opener->part = part;
-    }
-    *sealed = &opener->sealed;
-    return 0;
+    if (opener->part != part)
+        error = set_keys(opener, part);
+    *sealed = error ? NULL : &opener->sealed;
+    return error;
 }
 
 void part_opener_close(struct part_opener *opener)

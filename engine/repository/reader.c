@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "engine/base/activity.h"
@@ -74,11 +75,26 @@ int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
 }
 
 /* Closing a file that was only read has no error that matters. */
-void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file)
+static void close_file(struct pst_reader *reader, struct pst_file *file)
 {
     prepare(reader);
     pst_io_close(reader->ring, &reader->op, file);
     (void)wait_for_it(reader);
+}
+
+void reader_close_rest(struct pst_reader *reader, struct pst_file *file)
+{
+    if (!file->rest)
+        return;
+    close_file(reader, file->rest);
+    free(file->rest);
+    file->rest = NULL;
+}
+
+void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file)
+{
+    reader_close_rest(reader, file);
+    close_file(reader, file);
 }
 
 int pst_reader_read(struct pst_reader *reader, struct pst_file *file, void *data, uint32_t bytes,

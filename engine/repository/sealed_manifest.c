@@ -8,6 +8,13 @@
 
 #define NODE "node manifest"
 #define CLUSTER "cluster manifest"
+#define DRAFT "node draft" /* which must not pass for a manifest */
+
+/* What a text is sealed with: the key of the backup in work, or this one. */
+struct seal_with {
+    struct pst_sealing *sealing; /* NULL: key */
+    const struct pst_data_key *key;
+};
 
 static struct pst_part_identity identity_of(const struct pst_manifest_common *common, uint32_t node)
 {
@@ -15,12 +22,15 @@ static struct pst_part_identity identity_of(const struct pst_manifest_common *co
 }
 
 /* Attaches the whole manifest, which is freed, to the one that everybody may read. */
-static int attach(struct pst_sealing *sealing, const char *what,
+static int attach(const struct seal_with *with, const char *what,
                   const struct pst_part_identity *identity, struct pst_manifest_text *whole,
                   struct pst_manifest_text *text)
 {
     struct pst_sealed_text sealed;
-    int error = pst_sealing_text(sealing, what, identity, whole->text, whole->bytes, &sealed);
+    int error =
+        with->sealing
+            ? pst_sealing_text(with->sealing, what, identity, whole->text, whole->bytes, &sealed)
+            : pst_data_key_seal_text(with->key, what, identity, whole->text, whole->bytes, &sealed);
     free(whole->text);
     if (error) {
         free(text->text);
@@ -47,8 +57,8 @@ static int encode_open_node(const struct pst_node_manifest *manifest,
     return error;
 }
 
-int manifest_seal_node(struct pst_sealing *sealing, const struct pst_node_manifest *manifest,
-                       struct pst_manifest_text *text)
+static int seal_node(const struct seal_with *with, const char *what,
+                     const struct pst_node_manifest *manifest, struct pst_manifest_text *text)
 {
     const struct pst_part_identity identity = identity_of(&manifest->common, manifest->node);
     struct pst_manifest_text whole;
@@ -57,9 +67,21 @@ int manifest_seal_node(struct pst_sealing *sealing, const struct pst_node_manife
         return error;
     error = encode_open_node(manifest, text);
     if (!error)
-        return attach(sealing, NODE, &identity, &whole, text);
+        return attach(with, what, &identity, &whole, text);
     free(whole.text);
     return error;
+}
+
+int manifest_seal_node(struct pst_sealing *sealing, const struct pst_node_manifest *manifest,
+                       struct pst_manifest_text *text)
+{
+    return seal_node(&(struct seal_with){.sealing = sealing}, NODE, manifest, text);
+}
+
+int manifest_seal_draft(struct pst_sealing *sealing, const struct pst_data_key *key,
+                        const struct pst_node_manifest *draft, struct pst_manifest_text *text)
+{
+    return seal_node(&(struct seal_with){sealing, key}, DRAFT, draft, text);
 }
 
 static int encode_open_cluster(const struct pst_cluster_manifest *manifest,
@@ -86,7 +108,7 @@ int manifest_seal_cluster(struct pst_sealing *sealing, const struct pst_cluster_
         return error;
     error = encode_open_cluster(manifest, text);
     if (!error)
-        return attach(sealing, CLUSTER, &identity, &whole, text);
+        return attach(&(struct seal_with){.sealing = sealing}, CLUSTER, &identity, &whole, text);
     free(whole.text);
     return error;
 }
@@ -112,8 +134,8 @@ static bool is_same(const struct pst_manifest_common *a, const struct pst_manife
            a->cluster_id == b->cluster_id;
 }
 
-int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t size,
-                       struct pst_node_manifest *manifest, struct pst_damage *damage)
+static int open_node(const struct pst_data_key *key, const char *what, const void *bytes,
+                     size_t size, struct pst_node_manifest *manifest, struct pst_damage *damage)
 {
     const struct pst_part_identity identity = identity_of(&manifest->common, manifest->node);
     char *whole;
@@ -122,7 +144,7 @@ int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t
     struct pst_node_manifest *inside = malloc(sizeof(*inside));
     if (!inside)
         return -ENOMEM;
-    int error = detach(key, NODE, &identity, bytes, size, &whole, &whole_bytes);
+    int error = detach(key, what, &identity, bytes, size, &whole, &whole_bytes);
     if (!error) {
         struct pst_damage unused;
         error = pst_manifest_decode_node(whole, whole_bytes, inside, NULL, &unused);
@@ -139,6 +161,18 @@ int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t
     }
     free(inside);
     return error;
+}
+
+int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t size,
+                       struct pst_node_manifest *manifest, struct pst_damage *damage)
+{
+    return open_node(key, NODE, bytes, size, manifest, damage);
+}
+
+int manifest_open_draft(const struct pst_data_key *key, const void *bytes, size_t size,
+                        struct pst_node_manifest *draft, struct pst_damage *damage)
+{
+    return open_node(key, DRAFT, bytes, size, draft, damage);
 }
 
 /* Whoever has taken the outer one has room for these nodes, in this order. */

@@ -13,6 +13,10 @@
 PST_MUST_USE int manifest_seal_node(struct pst_sealing *sealing,
                                     const struct pst_node_manifest *manifest,
                                     struct pst_manifest_text *text);
+/* A draft: with the key of the backup in work, or, sealing being NULL, with this one. */
+PST_MUST_USE int manifest_seal_draft(struct pst_sealing *sealing, const struct pst_data_key *key,
+                                     const struct pst_node_manifest *draft,
+                                     struct pst_manifest_text *text);
 PST_MUST_USE int manifest_seal_cluster(struct pst_sealing *sealing,
                                        const struct pst_cluster_manifest *manifest,
                                        struct pst_manifest_text *text);
@@ -27,6 +31,9 @@ static inline bool manifest_is_sealed(const struct pst_manifest_common *common)
  * backup or node than it says outside; -ENOMEM. */
 PST_MUST_USE int manifest_open_node(const struct pst_data_key *key, const void *bytes, size_t size,
                                     struct pst_node_manifest *manifest, struct pst_damage *damage);
+
+PST_MUST_USE int manifest_open_draft(const struct pst_data_key *key, const void *bytes, size_t size,
+                                     struct pst_node_manifest *draft, struct pst_damage *damage);
 
 /* Likewise; key: the data key of the master node. */
 PST_MUST_USE int manifest_open_cluster(const struct pst_data_key *key, const void *bytes,

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engine/repository/part_tail.h"
+
 static uint32_t count_slots(uint32_t chunk_bytes)
 {
     uint32_t slots = CHUNK_CACHE_BYTES / (PST_CHUNK_HEADER_BYTES + chunk_bytes);
@@ -50,7 +52,8 @@ void chunk_cache_close(struct chunk_cache *cache)
 static int damaged(struct pst_findings *findings, const struct pst_part_map *part,
                    uint64_t file_offset, const struct pst_damage *damage, int error)
 {
-    pst_findings_add_damage(findings, &part->file, file_offset, damage, error);
+    const struct pst_file_name file = pst_backup_part_file(part, &file_offset);
+    pst_findings_add_damage(findings, &file, file_offset, damage, error);
     return error;
 }
 
@@ -78,7 +81,7 @@ static int open_part(struct chunk_cache *cache, const struct pst_part_map *part,
     *opened = &file->file;
     if (file->part)
         return 0;
-    int error = pst_reader_open_file(&cache->reader, part->from_fd, part->file.text, &file->file);
+    int error = pst_backup_open_part(&cache->reader, part, &file->file);
     if (error)
         return damaged(findings, part, 0, &damage, error);
     file->part = part;

@@ -10,6 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
 #include "engine/format/sums.h"
+#include "engine/repository/part_tail.h"
 #include "engine/restore/chunk_worker.h"
 #include "engine/restore/read_pace.h"
 
@@ -22,7 +23,8 @@ static void damaged(struct worker *worker, uint64_t base, const struct pst_damag
                     int error)
 {
     struct chunk_reading *reading = worker->reading;
-    pst_findings_add_damage(reading->findings, &part_of(worker)->file, base, damage, error);
+    const struct pst_file_name file = pst_backup_part_file(part_of(worker), &base);
+    pst_findings_add_damage(reading->findings, &file, base, damage, error);
     if ((reading->stop_at_damage || pst_is_own_error(error)) && worker->error == 0)
         worker->error = error;
 }
@@ -389,8 +391,7 @@ static int open_file(struct worker *worker)
 {
     if (worker->file_is_open)
         return 0;
-    int error = pst_reader_open_file(&worker->reader, part_of(worker)->from_fd,
-                                     part_of(worker)->file.text, &worker->file);
+    int error = pst_backup_open_part(&worker->reader, part_of(worker), &worker->file);
     worker->file_is_open = !error;
     return error;
 }
@@ -465,7 +466,8 @@ static void wait_for_one(struct worker *worker)
 {
     const struct chunk_reading *reading = worker->reading;
     const struct pst_io_op *oldest = pst_ring_oldest(worker->reader.ring);
-    if (oldest->file == &worker->file || !reading->watch) {
+    bool is_own = oldest->file == &worker->file || oldest->file == worker->file.rest;
+    if (is_own || !reading->watch) {
         pst_reader_wait(&worker->reader, part_of(worker)->file.text);
         return;
     }

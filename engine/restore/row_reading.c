@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/base/clock.h"
+#include "engine/repository/part_tail.h"
 #include "engine/restore/read_pace.h"
 
 /* A chunk that is read ahead; slots are used in turn. */
@@ -100,8 +101,7 @@ static int open_part(struct row_reading *reading, uint32_t part)
     if (reading->is_open[part])
         return 0;
     const struct pst_part_map *map = &reading->set->parts[part];
-    int error =
-        pst_reader_open_file(&reading->reader, map->from_fd, map->file.text, &reading->files[part]);
+    int error = pst_backup_open_part(&reading->reader, map, &reading->files[part]);
     reading->is_open[part] = !error;
     return error;
 }

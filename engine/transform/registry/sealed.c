@@ -16,7 +16,8 @@ static void begin(struct pst_sealed *sealed, enum pst_aes_way way, uint64_t chun
     uint8_t nonce[PST_AES_NONCE_BYTES] = {0};
     memcpy(nonce, &chunk, sizeof(chunk));
     nonce[sizeof(chunk)] = (uint8_t)what;
-    pst_aes_gcm_begin(sealed->gcm, way, nonce, bound, bound_bytes);
+    sealed->in_use = chunk < sealed->tail_from ? sealed->gcm : sealed->tail;
+    pst_aes_gcm_begin(sealed->in_use, way, nonce, bound, bound_bytes);
 }
 _Static_assert(sizeof(uint64_t) + 1 <= PST_AES_NONCE_BYTES, "a nonce holds both");
 
@@ -75,11 +76,11 @@ static enum pst_encoded encode(const struct pst_transform *transform, struct pst
     const uint8_t *from = sealed->inner ? encoding->stored : encoding->raw;
     uint32_t left = sealed->length - sealed->done;
     uint32_t bytes = left < STEP_BYTES ? left : STEP_BYTES;
-    pst_aes_gcm_step(sealed->gcm, from + sealed->done, encoding->stored + sealed->done, bytes);
+    pst_aes_gcm_step(sealed->in_use, from + sealed->done, encoding->stored + sealed->done, bytes);
     sealed->done += bytes;
     if (sealed->done < sealed->length)
         return PST_ENCODE_MORE;
-    pst_aes_gcm_end(sealed->gcm, encoding->tag);
+    pst_aes_gcm_end(sealed->in_use, encoding->tag);
     encoding->stored_bytes = sealed->length;
     return PST_ENCODED;
 }
@@ -93,6 +94,7 @@ int pst_sealed_open(struct pst_sealed *sealed, const struct pst_transform *codec
         .transform = {.cipher = PST_CIPHER_AES_256_GCM, .bound = bound, .encode = encode},
         .choose = choose,
         .context = context,
+        .tail_from = UINT64_MAX,
     };
     sealed->named = sealed->transform;
     sealed->named.codec = codec ? codec->codec : PST_CODEC_NONE;
@@ -102,12 +104,25 @@ int pst_sealed_open(struct pst_sealed *sealed, const struct pst_transform *codec
 void pst_sealed_close(struct pst_sealed *sealed)
 {
     pst_aes_gcm_destroy(sealed->gcm);
-    sealed->gcm = NULL;
+    pst_aes_gcm_destroy(sealed->tail);
+    sealed->gcm = sealed->tail = NULL;
 }
 
 void pst_sealed_set_key(struct pst_sealed *sealed, const uint8_t key[PST_AES_KEY_BYTES])
 {
     pst_aes_gcm_set_key(sealed->gcm, key);
+    sealed->tail_from = UINT64_MAX;
+}
+
+int pst_sealed_set_tail(struct pst_sealed *sealed, const uint8_t key[PST_AES_KEY_BYTES],
+                        uint64_t chunk)
+{
+    int error = sealed->tail ? 0 : pst_aes_gcm_create(&sealed->tail);
+    if (error)
+        return error;
+    pst_aes_gcm_set_key(sealed->tail, key);
+    sealed->tail_from = chunk;
+    return 0;
 }
 
 const struct pst_transform *pst_sealed_choose(void *context, const void *raw, uint32_t raw_bytes)
@@ -123,8 +138,8 @@ void pst_sealed_seal(struct pst_sealed *sealed, uint64_t chunk, enum pst_sealed_
 {
     begin(sealed, PST_AES_SEAL, chunk, what, bound_to, bound_bytes);
     if (bytes > 0)
-        pst_aes_gcm_step(sealed->gcm, data, data, bytes);
-    pst_aes_gcm_end(sealed->gcm, tag);
+        pst_aes_gcm_step(sealed->in_use, data, data, bytes);
+    pst_aes_gcm_end(sealed->in_use, tag);
 }
 
 bool pst_sealed_unseal(struct pst_sealed *sealed, uint64_t chunk, enum pst_sealed_what what,
@@ -133,8 +148,8 @@ bool pst_sealed_unseal(struct pst_sealed *sealed, uint64_t chunk, enum pst_seale
 {
     begin(sealed, PST_AES_OPEN, chunk, what, bound_to, bound_bytes);
     if (bytes > 0)
-        pst_aes_gcm_step(sealed->gcm, data, out, bytes);
-    if (pst_aes_gcm_end_open(sealed->gcm, tag))
+        pst_aes_gcm_step(sealed->in_use, data, out, bytes);
+    if (pst_aes_gcm_end_open(sealed->in_use, tag))
         return true;
     if (bytes > 0)
         memset(out, 0, bytes);
@@ -152,9 +167,9 @@ enum pst_decoded pst_sealed_unseal_step(struct pst_sealed *sealed, uint8_t *payl
 {
     uint32_t left = bytes - sealed->done;
     uint32_t step = left < STEP_BYTES ? left : STEP_BYTES;
-    pst_aes_gcm_step(sealed->gcm, payload + sealed->done, payload + sealed->done, step);
+    pst_aes_gcm_step(sealed->in_use, payload + sealed->done, payload + sealed->done, step);
     sealed->done += step;
     if (sealed->done < bytes)
         return PST_DECODE_MORE;
-    return pst_aes_gcm_end_open(sealed->gcm, tag) ? PST_DECODED : PST_DECODE_CORRUPT;
+    return pst_aes_gcm_end_open(sealed->in_use, tag) ? PST_DECODED : PST_DECODE_CORRUPT;
 }

@@ -23,7 +23,10 @@ enum pst_sealed_what {
 struct pst_sealed {
     struct pst_transform transform; /* first; its codec is the one of the last payload */
     struct pst_transform named;     /* what a part's header names: the codec that is configured */
-    struct pst_aes_gcm *gcm;
+    struct pst_aes_gcm *gcm;        /* with the part's key */
+    struct pst_aes_gcm *tail;       /* with that of its tail; NULL: none was ever set */
+    uint64_t tail_from;             /* the first chunk of it */
+    struct pst_aes_gcm *in_use;     /* of both */
     const struct pst_transform *(*choose)(void *context, const void *raw, uint32_t raw_bytes);
     void *context;
 
@@ -45,6 +48,11 @@ void pst_sealed_close(struct pst_sealed *sealed);
 
 /* The key of the part that is written or read from now on. */
 void pst_sealed_set_key(struct pst_sealed *sealed, const uint8_t key[PST_AES_KEY_BYTES]);
+
+/* That of its tail, for all that is sealed or opened as of this chunk or a later one, until the
+ * next pst_sealed_set_key(). -ENOMEM. */
+PST_MUST_USE int pst_sealed_set_tail(struct pst_sealed *sealed,
+                                     const uint8_t key[PST_AES_KEY_BYTES], uint64_t chunk);
 
 /* For the next payload, as pst_compression_choose(); never NULL. context: a struct pst_sealed. */
 const struct pst_transform *pst_sealed_choose(void *context, const void *raw, uint32_t raw_bytes);

@@ -179,7 +179,7 @@ static int decode_changed(int (*decode)(const void *, uint64_t), struct pst_mani
 static void versions_are_respected(void)
 {
     CU_ASSERT_EQUAL(
-        decode_changed(decode_node, node_text(), "\"incompatible\":2", "\"incompatible\":4"),
+        decode_changed(decode_node, node_text(), "\"incompatible\":2", "\"incompatible\":8"),
         -PST_E_NEWER);
     CU_ASSERT_EQUAL(decode_changed(decode_cluster, cluster_text(), "\"incompatible\":2",
                                    "\"incompatible\":2147483648"),

@@ -299,6 +299,38 @@ static void nonces_differ(void)
     pst_sealed_close(&sealed);
 }
 
+/* 16 zeros as that payload. */
+static void seal_zeros(struct pst_sealed *sealed, uint64_t chunk, uint8_t text[16])
+{
+    uint8_t tag[PST_AES_TAG_BYTES];
+    memset(text, 0, 16);
+    pst_sealed_seal(sealed, chunk, PST_SEALED_PAYLOAD, NULL, 0, text, 16, tag);
+}
+
+/* From its first chunk on the key of the tail counts, until another part's is set. */
+static void a_tail_is_sealed_with_its_own_key(void)
+{
+    struct pst_sealed both, one;
+    uint8_t text[16], wanted[16];
+    CU_ASSERT_EQUAL_FATAL(pst_sealed_open(&both, NULL, NULL, NULL), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_sealed_open(&one, NULL, NULL, NULL), 0);
+    pst_sealed_set_key(&both, key);
+    CU_ASSERT_EQUAL_FATAL(pst_sealed_set_tail(&both, other_key, 7), 0);
+    for (uint64_t chunk = 5; chunk < 10; chunk++) {
+        pst_sealed_set_key(&one, chunk < 7 ? key : other_key);
+        seal_zeros(&both, chunk, text);
+        seal_zeros(&one, chunk, wanted);
+        CU_ASSERT_EQUAL(memcmp(text, wanted, sizeof(text)), 0);
+    }
+    pst_sealed_set_key(&both, key);
+    pst_sealed_set_key(&one, key);
+    seal_zeros(&both, 8, text);
+    seal_zeros(&one, 8, wanted);
+    CU_ASSERT_EQUAL(memcmp(text, wanted, sizeof(text)), 0);
+    pst_sealed_close(&both);
+    pst_sealed_close(&one);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
@@ -309,6 +341,7 @@ int main(void)
         {"a plain chunk is refused", a_plain_chunk_is_refused},
         {"a sealed chunk is refused in a plain part", a_sealed_chunk_is_refused_in_a_plain_part},
         {"nonces differ", nonces_differ},
+        {"a tail is sealed with its own key", a_tail_is_sealed_with_its_own_key},
         CU_TEST_INFO_NULL,
     };
     void *memory = aligned_alloc(64, (pst_lz4_memory_bytes() + 63) / 64 * 64);

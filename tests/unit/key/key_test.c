@@ -78,6 +78,38 @@ static void keys_are_derived_as_specified(void)
                            "4fb4b708e6a784d8afc0e8437762d32597a0ac4868dfe5ebf07c1db10af4f495");
 }
 
+/* The same bytes are sealed by no two gatherings with one key, nor with the part's. */
+static void each_tail_has_a_key_of_its_own(void)
+{
+    uint8_t bound[PST_PART_BOUND_BYTES] = {1}, first[PST_KEY_BYTES], second[PST_KEY_BYTES];
+    uint8_t part_key[PST_KEY_BYTES], again[PST_KEY_BYTES];
+    struct pst_tail_header header;
+    struct pst_data_key key;
+    const uint8_t *tail_bound = (const uint8_t *)&header + PST_TAIL_BOUND_AT;
+    CU_ASSERT_EQUAL_FATAL(data_key_make(&key), 0);
+    pst_tail_begin(&header, &identity, 7, 8192);
+    pst_data_key_begin_tail(&key, bound, &header, first);
+    pst_tail_begin(&header, &identity, 7, 8192);
+    pst_data_key_begin_tail(&key, bound, &header, second);
+    pst_tail_seal(&header);
+    CU_ASSERT_EQUAL(pst_tail_check(&header, sizeof(header), &identity, &damage), 0);
+    pst_data_key_part(&key, bound, part_key);
+    CU_ASSERT_NOT_EQUAL(memcmp(first, second, sizeof(first)), 0);
+    CU_ASSERT_NOT_EQUAL(memcmp(part_key, second, sizeof(first)), 0);
+    pst_data_key_tail(&key, bound, tail_bound, again);
+    CU_ASSERT_EQUAL(memcmp(again, second, sizeof(again)), 0);
+    for (size_t i = 0; i < PST_TAIL_BOUND_BYTES; i += 8) { /* of the identity to the salt */
+        ((uint8_t *)&header)[PST_TAIL_BOUND_AT + i] ^= 1;
+        pst_data_key_tail(&key, bound, tail_bound, again);
+        CU_ASSERT_NOT_EQUAL(memcmp(again, second, sizeof(again)), 0);
+        ((uint8_t *)&header)[PST_TAIL_BOUND_AT + i] ^= 1;
+    }
+    bound[PST_PART_BOUND_BYTES - 1] ^= 1;
+    pst_data_key_tail(&key, bound, tail_bound, again);
+    CU_ASSERT_NOT_EQUAL(memcmp(again, second, sizeof(again)), 0);
+    pst_data_key_release(&key);
+}
+
 static size_t make_file(const char *first, const char *second, struct pst_data_key *key,
                         struct pst_keys_file *file)
 {
@@ -229,7 +261,7 @@ static void texts_open_in_their_place_alone(void)
     size_t bytes;
     CU_ASSERT_EQUAL_FATAL(data_key_make(&key), 0);
     CU_ASSERT_EQUAL_FATAL(data_key_make(&other), 0);
-    CU_ASSERT_EQUAL_FATAL(data_key_seal_text(&key, "a", &identity, "names", 5, &sealed), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_data_key_seal_text(&key, "a", &identity, "names", 5, &sealed), 0);
     CU_ASSERT_PTR_NULL(memmem(sealed.bytes, sealed.size, "names", 5));
     CU_ASSERT_EQUAL_FATAL(pst_data_key_open_text(&key, "a", &identity, &sealed, &opened, &bytes),
                           0);
@@ -270,7 +302,7 @@ static void no_two_parts_have_one_key(void)
     CU_ASSERT_EQUAL_FATAL(data_key_make(&key), 0);
     for (uint32_t i = 0; i < 3; i++) {
         header = header_of(uid);
-        data_key_begin_part(&key, &header, keys[i]);
+        pst_data_key_begin_part(&key, &header, keys[i]);
         for (uint32_t j = 0; j < i; j++)
             CU_ASSERT_NOT_EQUAL(memcmp(keys[i], keys[j], PST_KEY_BYTES), 0);
     }
@@ -456,6 +488,7 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"keys are derived as specified", keys_are_derived_as_specified},
+        {"each tail has a key of its own", each_tail_has_a_key_of_its_own},
         {"each recipient opens it, and no one else", each_recipient_opens_it_and_no_one_else},
         {"a passphrase opens at its cost", a_passphrase_opens_at_its_cost},
         {"no byte of a file can be changed", no_byte_of_a_file_can_be_changed},

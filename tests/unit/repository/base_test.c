@@ -232,11 +232,13 @@ static void files_that_may_have_changed_are_not_known(void)
     CU_ASSERT_EQUAL(reference.object, 77);
     CU_ASSERT_EQUAL(reference.origin_object, 2);
     CU_ASSERT_EQUAL(reference.hash_kind, PST_HASH_OBJECT);
+    struct pst_manifest_version version = {0};
     struct pst_manifest_origin origins[PST_ORIGINS_MAX];
-    CU_ASSERT_EQUAL(base_uses(base, origins), 0);
+    CU_ASSERT_EQUAL(base_uses(base, origins, &version), 0);
     pst_base_note_use(base, &reference);
     pst_base_note_use(base, &reference);
-    CU_ASSERT_EQUAL(base_uses(base, origins), 1);
+    CU_ASSERT_EQUAL(base_uses(base, origins, &version), 1);
+    CU_ASSERT_EQUAL(version.incompatible, 0);
     CU_ASSERT_EQUAL(origins[0].number, 1);
     CU_ASSERT_EQUAL(origins[0].bytes, 200);
     CU_ASSERT_EQUAL(origins[0].objects, 2);

@@ -194,7 +194,7 @@ static void a_newer_backup_is_told_from_a_damaged_one(void)
 {
     place = make_place();
     add_backup(1, true);
-    rewrite_manifest("BACKUP-1/BACKUP-1.cluster.manifest", "\"incompatible\":", '4');
+    rewrite_manifest("BACKUP-1/BACKUP-1.cluster.manifest", "\"incompatible\":", '8');
     read_list();
     CU_ASSERT_EQUAL(list.backups[0]->state, PST_BACKUP_NEWER);
     CU_ASSERT_EQUAL(list.backups[0]->error, -PST_E_NEWER);
