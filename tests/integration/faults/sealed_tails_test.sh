@@ -208,6 +208,18 @@ expect_message 'not all keys that this one is sealed for open it: penstock key a
 [ "$(kept 1)" = 0 ] || fail 'a key that does not open all'
 rm -rf "$to"
 
+# Killed while it writes the files of keys and the draft, it has written nothing: all goes.
+for point in after.FILE_WRITTEN after.FILE_RENAMED after.FILE_DURABLE; do
+    for count in 1 2; do
+        cut_off "$point" "$count" --key-file "$key"
+        back_up --key-file "$key"
+        expect_message 'BACKUP-1: removed: it was never completed'
+        [ -z "$(find "$to" -name '.*tmp' -o -name '*.draft')" ] || fail "killed at $point, passing $count: $(find "$to")"
+        expect_whole --key-file "$key"
+        rm -rf "$to"
+    done
+done
+
 # The public half alone opens nothing: it is said once, and what is left is removed.
 cut_off after.BACKUP_FRAGMENT_CONF 3 --recipient "$pair.pub"
 expect_absent "$to/BACKUP-1/BACKUP-1.1.draft"

@@ -115,6 +115,30 @@ static void test_file_that_ends_on_a_block(void)
     CU_ASSERT_EQUAL(await_close(ring, &file), 0);
 }
 
+/* The blocks of the second file from its second one on stand for those from the third on here. */
+static void test_file_that_goes_on_in_another(void)
+{
+    before_each();
+    struct pst_file file, rest;
+    make_file("first", 5 * BLOCK);
+    make_file("rest", 3 * BLOCK);
+    CU_ASSERT_EQUAL_FATAL(open_file(&file, "first", O_RDONLY, PST_DIRECT_AUTO), 0);
+    CU_ASSERT_EQUAL_FATAL(open_file(&rest, "rest", O_RDONLY, PST_DIRECT_AUTO), 0);
+    file.rest = &rest;
+    file.rest_at = 2 * BLOCK;
+    file.rest_from = BLOCK;
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 0, -1), (int)(2 * BLOCK));
+    CU_ASSERT_TRUE(has_pattern(data, 2 * BLOCK, 0));
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, 2 * BLOCK, BLOCK, -1), (int)BLOCK);
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 2 * BLOCK, -1), (int)(2 * BLOCK));
+    CU_ASSERT_TRUE(has_pattern(data, 2 * BLOCK, BLOCK));
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, BLOCK, 3 * BLOCK, -1), (int)BLOCK);
+    CU_ASSERT_TRUE(has_pattern(data, BLOCK, 2 * BLOCK));
+    CU_ASSERT_EQUAL(await_read(ring, &file, data, BLOCK, 4 * BLOCK, -1), 0);
+    CU_ASSERT_EQUAL(await_close(ring, &rest), 0);
+    CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+}
+
 static void test_exact_read_of_a_small_file_is_one_request(void)
 {
     before_each();
@@ -475,6 +499,7 @@ int main(int argc, char **argv)
     CU_TestInfo tests[] = {
         {"read is short only at the end", test_read_is_short_only_at_the_end},
         {"file that ends on a block", test_file_that_ends_on_a_block},
+        {"file that goes on in another", test_file_that_goes_on_in_another},
         {"exact read of a small file is one request",
          test_exact_read_of_a_small_file_is_one_request},
         {"short transfers are continued", test_short_transfers_are_continued},
