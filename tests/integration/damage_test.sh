@@ -196,13 +196,13 @@ rewrite() {
 newer() {
     local node=$disk/bad/BACKUP-1/BACKUP-1.1.manifest cluster=$disk/bad/BACKUP-1/BACKUP-1.cluster.manifest
     fresh
-    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":4/'
+    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":8/'
     rejected 'BACKUP-1.cluster.manifest.*written by a newer, incompatible Penstock: use that version, or a later one'
     expect_exit 0 "$penstock" list --from "$disk/bad"
     expect_output '^ +1 +newer' '^ +2 +complete'
     # Of another node's manifest only the cluster manifest tells.
     fresh
-    rewrite "$node" 's/,"incompatible":0/,"incompatible":4/'
+    rewrite "$node" 's/,"incompatible":0/,"incompatible":8/'
     rewrite "$cluster" "s/\"digest\":\"[^\"]*\"/\"digest\":\"$("$digest" <"$node")\"/"
     rejected 'BACKUP-1.1.manifest.*written by a newer, incompatible Penstock: use that version, or a later one'
     # What a newer one added compatibly is no obstacle to reading.
@@ -211,14 +211,14 @@ newer() {
     expect_exit 0 "$penstock" verify --from "$disk/bad" 1
     # A newer backup keeps its number and its files.
     fresh
-    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":4/'
+    rewrite "$cluster" 's/,"incompatible":0/,"incompatible":8/'
     rm -r "$disk/bad/BACKUP-2"
     expect_exit 0 "$penstock" backup --source "dir:$disk/tree" --to "$disk/bad"
     expect_output '^backup 2 is complete'
     [ -e "$disk/bad/$part1" ] || fail 'a newer backup was swept'
     # Whatever is older may hold data of it.
     fresh
-    rewrite "$disk/bad/BACKUP-2/BACKUP-2.cluster.manifest" 's/,"incompatible":0/,"incompatible":4/'
+    rewrite "$disk/bad/BACKUP-2/BACKUP-2.cluster.manifest" 's/,"incompatible":0/,"incompatible":8/'
     expect_exit 1 "$penstock" prune --from "$disk/bad" 1
     expect_message 'backup 1 holds data of backup 2'
     rm -r "$disk/bad/BACKUP-2"
