@@ -320,7 +320,9 @@ static uint64_t record_bytes(const struct pst_rows_reader *reader, const uint8_t
     memcpy(&head, record, sizeof(head));
     uint64_t left = reader->size - reader->taken;
     if (head.key_bytes == END_MARK)
-        return head.value_bytes == 0 && left == sizeof(struct end_record) ? left : 0;
+        return head.value_bytes == 0 && (reader->has_no_size || left == sizeof(struct end_record))
+                   ? sizeof(struct end_record)
+                   : 0;
     uint64_t bytes = sizeof(head) + (uint64_t)head.key_bytes + head.value_bytes;
     if (head.key_bytes > PST_ROW_KEY_BYTES_MAX || bytes > left)
         return 0;

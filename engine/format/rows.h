@@ -1,7 +1,8 @@
 /*
  * Reading rows (penstock/rows.h), and the names of tables. docs/format.md has the bytes.
  *
- * Pure; any thread. Nothing is allocated but by pst_rows_feed.
+ * Pure; any thread. Nothing is allocated but by pst_rows_feed, and by it neither where nobody takes
+ * the rows and the buffer was given PST_ROWS_END_BYTES.
  */
 #ifndef PST_ENGINE_FORMAT_ROWS_H
 #define PST_ENGINE_FORMAT_ROWS_H
@@ -51,6 +52,8 @@ struct pst_rows_reader {
     uint8_t *buffer; /* the beginning of a record whose end has not come yet */
     size_t buffer_bytes;
     size_t have;
+    bool has_no_size; /* its size is not known, and is UINT64_MAX: the end record may come anywhere;
+                         likewise set by the caller */
     bool ended;
 };
 

@@ -120,6 +120,7 @@ void fragment_scans_start(struct fragment_scans *scans, const struct pst_work *w
     scan->fragment = fragment;
     scan->entry_is_last = fragment->kind == PST_FRAGMENT_ROWS && fragment->extents[0].length == 0;
     scan->phase = scan->entry_is_last ? SCAN_EXTENTS : SCAN_ENTRIES;
+    row_check_begin(&scan->rows, source, fragment);
 }
 
 /* ---- what is reported of files and reads ---- */
@@ -482,8 +483,8 @@ static bool make_rows(struct scan *scan)
     pst_activity_end();
     if (error == -EAGAIN)
         return true; /* it has waited as long as may be */
-    scan->error = error;
-    if (error || bytes == 0) {
+    scan->error = error ? error : row_check_take(&scan->rows, chunk_end(chunk), bytes);
+    if (scan->error || bytes == 0) {
         scan->phase = scan->entry_is_last ? SCAN_LAST_ENTRY : SCAN_READING;
         return true;
     }
@@ -574,27 +575,4 @@ bool fragment_scans_take_ended(struct fragment_scans *scans, struct pst_work_res
         return true;
     }
     return false;
-}
-
-static void check_scan(const struct scan *scan)
-{
-    bool is_over = scan->phase == SCAN_FREE || scan->phase == SCAN_ENDED;
-    bool is_quiet = scan->reads == 0 && scan->files == 0;
-    assert(!scan->file || (scan->phase == SCAN_EXTENTS && scan->files > 0));
-    assert(is_quiet || !(is_over || scan->phase == SCAN_MARKING || scan->phase == SCAN_ENTRIES));
-    assert(is_over || scan->extent <= scan->fragment->extents_count);
-    assert(is_over || scan->next_file <= scan->fragment->files_count);
-}
-
-void fragment_scans_check(const struct fragment_scans *scans, uint32_t reads)
-{
-    uint32_t own_reads = 0, files = 0;
-    for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++) {
-        check_scan(&scans->scans[i]);
-        own_reads += scans->scans[i].reads;
-        files += scans->scans[i].files;
-    }
-    assert(own_reads == reads);
-    assert(files == scan_files_in_use(scans->files));
-    scan_files_check(scans->files, reads);
 }

@@ -1,11 +1,12 @@
 /*
- * The scans of an LDM as they lie in memory. Private to fragment_scan.c.
+ * The scans of an LDM as they lie in memory. Private to fragment_scan.c and fragment_scan_check.c.
  */
 #ifndef PST_ENGINE_PIPELINE_SCANS_H
 #define PST_ENGINE_PIPELINE_SCANS_H
 
 #include "engine/pipeline/fragment_scan.h"
 #include "engine/pipeline/reference_chunks.h"
+#include "engine/pipeline/row_check.h"
 #include "engine/pipeline/scan_file.h"
 
 enum scan_phase {
@@ -37,6 +38,7 @@ struct scan {
     uint32_t files;                    /* not closed */
     int error;                         /* negative */
     struct pst_row_cursor cursor;
+    struct row_check rows;
     bool entry_is_last;     /* rows of unknown length */
     uint64_t run_object;    /* whose runs are compared; 0: none yet */
     uint64_t base_object;   /* its id in the base; 0: none */

@@ -155,6 +155,15 @@ static const char *extents_fault(struct fragment_walk *walk, uint32_t file, uint
     return NULL;
 }
 
+/* A share of a table is in one fragment, so that one LDM sees whether it is whole. */
+static bool is_cut_share(const struct pst_fragment_descriptor *fragment,
+                         const struct pst_object *object)
+{
+    uint64_t length = fragment->extents[0].length;
+    return fragment->kind == PST_FRAGMENT_ROWS && object->type == PST_OBJECT_ROWS && length > 0 &&
+           length != object->size;
+}
+
 /* ---- all of it ---- */
 
 static const char *files_fault(struct fragment_walk *walk, const struct pst_source *source,
@@ -169,6 +178,8 @@ static const char *files_fault(struct fragment_walk *walk, const struct pst_sour
             fault = find_entry(walk, source, file->object, &object);
         if (!fault)
             fault = extents_fault(walk, i, object.size);
+        if (!fault && is_cut_share(fragment, &object))
+            fault = "a share of a table that is not in one fragment";
         if (fault)
             return fault;
     }

@@ -9,6 +9,10 @@
 
 #include "penstock/source.h"
 
+/* Beside enum pst_source_flags, of Penstock's own sources alone: what it makes are rows, as many as
+ * it counts, for it looks itself. */
+#define PST_SOURCE_CHECKS_ROWS (UINT32_C(1) << 31)
+
 /* Which tables a logical backup is to have. Names are as pst_table_name_escape writes them. */
 struct pst_table_filter {
     const char *const *wanted; /* these alone; NULL with wanted_count 0: all */

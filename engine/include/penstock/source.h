@@ -115,7 +115,8 @@ struct pst_source {
     void (*release)(struct pst_source *source);
     /* Makes the next bytes of a PST_FRAGMENT_ROWS fragment: up to capacity_bytes into buffer,
      * *produced_bytes of them; 0 at the fragment's end, and only then. -EAGAIN: there are none yet;
-     * it has waited as long as an LDM may, some 0.4 ms, and is called again. */
+     * it has waited as long as an LDM may, some 0.4 ms, and is called again. Of a PST_OBJECT_ROWS,
+     * what makes no stream of rows (penstock/rows.h) fails the backup. */
     int (*produce)(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
                    struct pst_row_cursor *cursor, void *buffer, size_t capacity_bytes,
                    size_t *produced_bytes);

@@ -258,7 +258,8 @@ static struct lmdb_source *make(void)
     lmdb->source = (struct pst_source){
         .struct_bytes = sizeof(struct pst_source),
         .abi_version = PST_SOURCE_ABI_VERSION,
-        .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_CAN_ROWS,
+        .flags = PST_SOURCE_ANY_LDM | PST_SOURCE_CAN_SNAPSHOT | PST_SOURCE_CAN_ROWS |
+                 PST_SOURCE_CHECKS_ROWS,
         .root_fd = -1,
         .type = "lmdb",
         .prepare = lmdb_prepare,

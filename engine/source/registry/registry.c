@@ -274,6 +274,8 @@ static const char *fault_of(const struct pst_source *source)
         return "its abi_version is another than this libpenstock's";
     if (asks_for_more(source))
         return "it was built for a newer libpenstock and has methods that this one does not know";
+    if (source->flags & PST_SOURCE_CHECKS_ROWS)
+        return "flags has others than those of enum pst_source_flags";
     if (!source->type || !is_name(source->type, strnlen(source->type, PST_SOURCE_NAME_MAX)))
         return "type must be a short name of letters, digits, '.', '_' or '-'";
     if (!is_name(source->name, strnlen(source->name, sizeof(source->name))))
