@@ -96,7 +96,7 @@ expect_read 0 12
 [ "$(manifest '[.origins[].number] | sort')" = '[1,6]' ] || fail 'origins: not where the bytes are'
 
 # A large file that was as it had been, and changes then: its run is stored, and no other.
-printf X | dd of="$tree/large" bs=1 seek=3000000 conv=notrunc status=none
+printf XXXXXXXX | dd of="$tree/large" bs=1 seek=3000000 conv=notrunc status=none
 back_up --base auto
 expect_read 1048576 12
 
