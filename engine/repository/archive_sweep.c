@@ -155,8 +155,8 @@ static int remove_note(const struct pst_archive *archive, int backup, uint32_t n
     if (!uid)
         return 0;
     verified_read(archive->repository, backup, number, uid, &verified);
-    return verified.is_known ? remove_name(archive, backup, layout_verified(number).text, removed)
-                             : 0;
+    bool is_there = verified.unix_ns > 0; /* a decision that is lost makes it one of a copy */
+    return is_there ? remove_name(archive, backup, layout_verified(number).text, removed) : 0;
 }
 
 /* The directory of a backup goes too, unless others have something in it. */

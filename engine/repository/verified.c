@@ -79,7 +79,8 @@ int pst_verified_note(const struct pst_backup *backup, const struct pst_backup_h
     return first;
 }
 
-/* since_ns: of the directory where it lies. Damage counts in a copy, too. */
+/* since_ns: of the directory where it lies. Damage counts in a copy, too; that it is whole does
+ * not, and then nothing is known but when. */
 static bool parse(const char *text, const uint8_t *uid, uint64_t since_ns,
                   struct pst_verified *verified)
 {
@@ -93,12 +94,12 @@ static bool parse(const char *text, const uint8_t *uid, uint64_t since_ns,
     if (is_copied)
         verified->next = verified->covered = 0;
     verified->unix_ns = unix_ns;
-    verified->is_known = true;
     verified->is_damaged = strcmp(state, "damaged") == 0;
+    verified->is_known = verified->is_damaged || !is_copied;
     bool is_legal = verified->windows > 0 && verified->windows <= PST_VERIFIED_WINDOWS_MAX &&
                     verified->next < verified->windows && verified->covered <= verified->windows;
     return is_legal && strcmp(found, wanted) == 0 &&
-           (verified->is_damaged || (strcmp(state, "whole") == 0 && !is_copied));
+           (verified->is_damaged || strcmp(state, "whole") == 0);
 }
 
 void verified_read(struct pst_repository *repository, int directory, uint32_t number,
@@ -111,7 +112,9 @@ void verified_read(struct pst_repository *repository, int directory, uint32_t nu
     if (bytes <= 0)
         return;
     text[bytes] = '\0';
-    if (parse(text, uid, here_since_ns(repository, directory, number), &read) &&
-        (!verified->is_known || read.unix_ns > verified->unix_ns))
+    if (!parse(text, uid, here_since_ns(repository, directory, number), &read))
+        return;
+    bool is_later = read.unix_ns > verified->unix_ns;
+    if (is_later || (read.unix_ns == verified->unix_ns && !read.is_known))
         *verified = read;
 }

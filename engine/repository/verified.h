@@ -35,8 +35,8 @@ PST_MUST_USE int pst_verified_note(const struct pst_backup *backup,
                                    const struct pst_verified *verified);
 
 /* Reads it from a directory of a backup with this uid in hex. What cannot be read, or is of another
- * backup, is no note; nor is one that calls whole what the directory is a copy of. The later one
- * stays in *verified. */
+ * backup, is no note. The later one stays in *verified; of one that calls whole what the directory
+ * is a copy of, only unix_ns, and it counts against those of other directories that are as old. */
 void verified_read(struct pst_repository *repository, int directory, uint32_t number,
                    const uint8_t *uid, struct pst_verified *verified);
 

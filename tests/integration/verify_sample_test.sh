@@ -132,7 +132,7 @@ notes() {
 
 # A copy has the note of what it was made from, which says nothing of it unless it is bad.
 copied() {
-    local copy=$disk/copy part
+    local copy=$disk/copy other part
     mkdir "$disk/one"
     head -c 300000 /dev/urandom >"$disk/one/file"
     expect_exit 0 "$penstock" backup --source "dir:$disk/one" --to "$disk/original" --ldms 1
@@ -142,6 +142,10 @@ copied() {
     flip "$part" 100000
     expect_exit 0 "$penstock" list --from "$copy" --json
     expect_json '.[0].verified == null'
+    for other in "$disk/original $copy" "$copy $disk/original"; do # one of several directories is a copy
+        expect_exit 0 "$penstock" list --from "${other% *}" --from "${other#* }" --json
+        expect_json '.[0].verified == null'
+    done
     expect_exit 1 "$penstock" verify --from "$copy" --newer-than-verified
     expect_message "$(basename "$part"): offset"
     cp -a "$copy" "$copy.again"

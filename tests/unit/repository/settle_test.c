@@ -269,22 +269,26 @@ static void a_sweep_tells_each_time(void)
     close_all();
 }
 
-/* In one directory for several nodes. */
+/* In one directory for several nodes. The note of a verify is from before the decision was lost. */
 static void an_abort_removes_what_is_this_nodes(void)
 {
+    const char *note = "01020300000000000000000000000000 5 whole 1 0 1 1795797390039391279\n";
     open_prepared();
     struct pst_manifest_text other = node_manifest(3, uid);
     write_file(inside(layout_node_manifest(NUMBER, 3).text), other.text, other.bytes);
     write_file(inside(layout_mark(NUMBER, 3).text), "x", 1);
     write_file(inside(layout_mark(NUMBER, OWN_NODE).text), "x", 1);
+    write_file(inside(layout_verified(NUMBER).text), note, strlen(note));
     make_part(3, uid);
     struct pst_outcome asked = asked_of(other_uid);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0);
     CU_ASSERT_TRUE(path_exists(own_path()) && has_part(OWN_NODE));
+    CU_ASSERT_TRUE(path_exists(inside(layout_verified(NUMBER).text)));
     asked = asked_of(uid);
     CU_ASSERT_EQUAL(pst_archive_settle_aborted(archive, &asked), 0);
     CU_ASSERT_FALSE(path_exists(own_path()) || has_part(OWN_NODE));
     CU_ASSERT_FALSE(path_exists(inside(layout_mark(NUMBER, OWN_NODE).text)));
+    CU_ASSERT_FALSE(path_exists(inside(layout_verified(NUMBER).text)));
     CU_ASSERT_TRUE(path_exists(inside(layout_node_manifest(NUMBER, 3).text)) && has_part(3));
     CU_ASSERT_TRUE(path_exists(inside(layout_mark(NUMBER, 3).text)));
     expect_outcome(uid, PST_OUTCOME_NONE);
