@@ -39,6 +39,9 @@ struct pst_file {
     bool no_read_ahead;   /* the kernel was asked for none */
     unsigned in_flight;   /* operations on this file */
     uint32_t mode;        /* as of the open, from statx(2): */
+    uint32_t uid;
+    uint32_t gid;
+    uint32_t names;
     uint64_t size_bytes;
     uint64_t inode;
     uint64_t device;

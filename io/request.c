@@ -45,6 +45,9 @@ int request_stat(struct pst_file *file, uint32_t *align_bytes)
     if (statx(file->fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_DIOALIGN, &attributes) != 0)
         return -errno;
     file->mode = attributes.stx_mode;
+    file->uid = attributes.stx_uid;
+    file->gid = attributes.stx_gid;
+    file->names = attributes.stx_nlink;
     file->size_bytes = attributes.stx_size;
     file->inode = attributes.stx_ino;
     file->device = (uint64_t)attributes.stx_dev_major << 32 | attributes.stx_dev_minor;

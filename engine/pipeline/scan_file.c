@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
+#include "io/beneath.h"
 #include "io/file.h"
 
 #define RETRY_NS UINT64_C(2000000)
@@ -22,6 +24,12 @@ enum file_phase {
     FILE_OPENING,
     FILE_OPENED, /* or not: then error says why */
     FILE_CLOSING,
+};
+
+/* What a file was then. */
+struct opened {
+    int64_t ctime_ns; /* 0: not known */
+    uint32_t mode, uid, gid, names;
 };
 
 struct scan_file {
@@ -38,9 +46,9 @@ struct scan_file {
     uint32_t reads;            /* not done */
     bool is_held;              /* by the caller */
     enum file_phase phase;
-    int64_t ctime_ns; /* when it was opened; 0: not known */
-    int error;        /* of the open, negative */
-    int shortage;     /* why it has to wait, negative */
+    struct opened opened;
+    int error;    /* of the open, negative */
+    int shortage; /* why it has to wait, negative */
 };
 
 struct scan_files {
@@ -107,11 +115,32 @@ static bool has_changed(const struct scan_file *file)
            file->file.mtime_ns != was->mtime_ns;
 }
 
+static struct opened as_it_is(const struct pst_file *file)
+{
+    return (struct opened){file->ctime_ns, file->mode, file->uid, file->gid, file->names};
+}
+
+/* By a rename. */
+static bool has_lost_its_name(const struct scan_file *file)
+{
+    struct stat status;
+    int fd = pst_beneath_open(file->root_fd, file->path, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd == -ENOENT;
+    bool has_lost = fstat(fd, &status) == 0 && status.st_ino != file->file.inode;
+    close(fd);
+    return has_lost;
+}
+
 /* While it was open, with size and mtime as they were: what writes a file and sets its mtime back,
- * as for containers of encrypted disks, leaves no other trace. */
+ * as for containers of encrypted disks, leaves no other trace than the ctime; but that also tells
+ * of a file that only got another mode or owner, or has a name more, less or else. */
 static bool was_touched(const struct scan_file *file)
 {
-    return file->ctime_ns != 0 && file->ctime_ns != file->file.ctime_ns;
+    const struct opened was = file->opened, is = as_it_is(&file->file);
+    return was.ctime_ns != 0 && was.ctime_ns != is.ctime_ns && was.mode == is.mode &&
+           was.uid == is.uid && was.gid == is.gid && was.names == is.names &&
+           !has_lost_its_name(file);
 }
 
 static void report_changed(struct scan_file *file)
@@ -248,7 +277,7 @@ static void end_open(struct scan_file *file, int result)
     bool is_looked_at = file->file.mode != 0; /* else that is left to the close */
     file->error = result;
     if (is_looked_at && !(file->listed->flags & PST_FRAGMENT_FILE_PINNED))
-        file->ctime_ns = file->file.ctime_ns;
+        file->opened = as_it_is(&file->file);
     if (result == 0 && is_looked_at && !S_ISREG(file->file.mode) && !S_ISBLK(file->file.mode))
         file->error = -PST_E_CHANGED;
     if (file->error)

@@ -65,7 +65,8 @@ struct pst_fragment_file {
     const char *path;
     /* What the file was when it was listed, from stat(2). A reader compares the inode after
      * opening, size and mtime after reading, and the ctime of a file of more than 64 KiB after
-     * reading with that after opening: if they differ, the file changed (PST_E_CHANGED). */
+     * reading with that after opening, unless mode, owner or names have changed: if they differ,
+     * the file changed (PST_E_CHANGED). */
     uint64_t device;
     uint64_t inode;
     uint64_t size_bytes;

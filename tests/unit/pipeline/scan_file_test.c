@@ -242,11 +242,64 @@ static void a_change_while_it_is_open_is_seen(void)
         take(&user);
         pst_ring_drain(rig.ring);
         usleep(30000); /* more than a tick of the kernel's clock */
-        CU_ASSERT_EQUAL(fchmodat(rig.dirfd, "file", 0600, 0), 0);
-        CU_ASSERT_EQUAL(fchmodat(rig.dirfd, "file", 0640, 0), 0);
+        struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                    {.tv_sec = user.listed.mtime_ns / 1000000000,
+                                     .tv_nsec = user.listed.mtime_ns % 1000000000}};
+        CU_ASSERT_EQUAL(utimensat(rig.dirfd, "file", times, 0), 0);
         scan_file_let_go(user.file);
         pst_ring_drain(rig.ring);
         CU_ASSERT_EQUAL(user.flags, i == 0 ? PST_OBJECT_CHANGED : 0);
+        end();
+    }
+}
+
+static void remove_it(void)
+{
+    CU_ASSERT_EQUAL(unlinkat(rig.dirfd, "file", 0), 0);
+}
+
+static void rename_it(void)
+{
+    CU_ASSERT_EQUAL(renameat(rig.dirfd, "file", rig.dirfd, "other"), 0);
+}
+
+static void replace_it(void)
+{
+    struct pst_fragment_file other;
+    rename_it();
+    rig_write_file(&rig, "file", 70000, 6, &other);
+}
+
+static void link_it(void)
+{
+    CU_ASSERT_EQUAL(linkat(rig.dirfd, "file", rig.dirfd, "link", 0), 0);
+}
+
+static void change_its_mode(void)
+{
+    CU_ASSERT_EQUAL(fchmodat(rig.dirfd, "file", 0640, 0), 0);
+}
+
+static void change_its_owner(void)
+{
+    CU_ASSERT_TRUE(geteuid() != 0 || fchownat(rig.dirfd, "file", (uid_t)-1, 1, 0) == 0);
+}
+
+/* Each is a change of the ctime. */
+static void what_leaves_the_contents_alone_is_no_change(void)
+{
+    void (*const changes[])(void) = {remove_it, rename_it,       replace_it,
+                                     link_it,   change_its_mode, change_its_owner};
+    for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+        begin();
+        rig_write_file(&rig, "file", 70000, 5, &user.listed);
+        take(&user);
+        pst_ring_drain(rig.ring);
+        usleep(30000); /* more than a tick of the kernel's clock */
+        changes[i]();
+        scan_file_let_go(user.file);
+        pst_ring_drain(rig.ring);
+        CU_ASSERT_EQUAL(user.bad, 0);
         end();
     }
 }
@@ -470,6 +523,8 @@ int main(void)
         {"a change is seen when it opens", a_change_is_seen_when_it_opens},
         {"a change is seen when it closes", a_change_is_seen_when_it_closes},
         {"a change while it is open is seen", a_change_while_it_is_open_is_seen},
+        {"what leaves the contents alone is no change",
+         what_leaves_the_contents_alone_is_no_change},
         {"a change of the same size is seen", a_change_of_the_same_size_is_seen},
         {"of a pinned file only the inode counts", of_a_pinned_file_only_the_inode_counts},
         {"so many and no more are open", so_many_and_no_more_are_open},
