@@ -113,7 +113,7 @@ file_systems_that_hide_changes() {
     mkdir "$disk/src"
     echo one >"$disk/src/one"
     sleep 2.1
-    for magic in 0xef53:0 0x4d44:4 0x2011BAB0:4 0x01021994:4 0x65735546:4; do # ext4, FAT, exFAT, tmpfs, FUSE
+    for magic in 0xef53:0 0x4d44:4 0x2011BAB0:4 0x01021994:4 0x65735546:4 0x73717368:4; do # ext4, FAT, exFAT, tmpfs, FUSE, squashfs
         rm -rf "$disk/to"
         for _ in 1 2; do
             expect_exit 0 env LD_PRELOAD="$preloaded" FILE_SYSTEM="${magic%:*}" "$penstock" backup --source "data=dir:$disk/src" --to "$disk/to" --base auto
