@@ -67,7 +67,10 @@ static int check_keys(const struct pst_keys *keys, char *message)
         {"recipients", keys->recipients, keys->recipients_count, false},
     };
     int error = CHECK(lists, message);
-    return error ? error : pst_job_check_name("passphrase file", keys->passphrase_file, message);
+    if (!error)
+        error = pst_job_check_name("passphrase file", keys->passphrase_file, message);
+    return error ? error
+                 : pst_job_check_name("passphrase command", keys->passphrase_command, message);
 }
 
 /* A descriptor that is closed would count as readable. */
@@ -102,6 +105,10 @@ int job_check_backup(const struct pst_backup_job *job, char *message)
     int error = CHECK(lists, message);
     if (!error)
         error = pst_job_check_name("base", job->base, message);
+    if (!error)
+        error = pst_job_check_name("freeze command", job->freeze_command, message);
+    if (!error)
+        error = pst_job_check_name("thaw command", job->thaw_command, message);
     return error ? error : check_keys(job->keys, message);
 }
 

@@ -260,6 +260,12 @@ static void a_text_that_is_empty_is_refused_by_what_it_is(void)
     job.base = "";
     expect_refused("base: the text is empty");
     job = good;
+    job.freeze_command = ""; /* a shell would run it, freeze nothing, and succeed */
+    expect_refused("freeze command: the text is empty");
+    job.freeze_command = "true";
+    job.thaw_command = "";
+    expect_refused("thaw command: the text is empty");
+    job = good;
     job.exclude_files = empty;
     job.exclude_files_count = 1;
     expect_refused("exclude files: one of the texts is empty");
@@ -268,6 +274,9 @@ static void a_text_that_is_empty_is_refused_by_what_it_is(void)
     pst_keys_init(&keys);
     keys.passphrase_file = "";
     expect_refused("passphrase file: the text is empty");
+    pst_keys_init(&keys);
+    keys.passphrase_command = "";
+    expect_refused("passphrase command: the text is empty");
     pst_keys_init(&keys);
     keys.files = keys.recipients = empty;
     keys.files_count = 1;
