@@ -62,16 +62,22 @@ bool pst_backup_has_unknown_origins(const struct pst_backup *backup)
     return has;
 }
 
-bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin)
+static bool names(const struct pst_backup *backup, const struct pst_backup *origin)
 {
-    if (pst_backup_has_unknown_origins(backup) && origin->number < backup->number)
-        return true;
     for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
         if (origin->has_uid &&
             memcmp(backup->cluster.origins[i].uid, origin->uid, sizeof(origin->uid)) == 0)
             return true;
     }
     return false;
+}
+
+/* What has data in it is younger, whatever its number. */
+bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin)
+{
+    return names(backup, origin) ||
+           (origin->number < backup->number && pst_backup_has_unknown_origins(backup) &&
+            !names(origin, backup));
 }
 
 const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,

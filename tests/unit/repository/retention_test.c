@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/repository/backup_origins.h"
 #include "engine/repository/retention.h"
 #include "engine/repository/verify_due.h"
 #include "tests/suite.h"
@@ -124,6 +125,28 @@ static void what_holds_data_of_one_that_stays_stays(void)
     CU_ASSERT_STRING_EQUAL(kept(), "1 3 5");
     CU_ASSERT_STRING_EQUAL(verdicts[2].reason, "holds data of backup 5");
     CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "holds data of backup 3");
+}
+
+static void identify(size_t i)
+{
+    backups[i].has_uid = true;
+    memset(backups[i].uid, (int)i + 1, sizeof(backups[i].uid));
+}
+
+/* What has data in it is younger, whatever its number: one of the two can go. */
+static void nobody_refers_in_a_circle(void)
+{
+    begin();
+    for (size_t day = 0; day < 2; day++) {
+        add(MONDAY + day * DAY);
+        identify(day);
+    }
+    backups[1].state = PST_BACKUP_DAMAGED;
+    backups[1].has_cluster = false;
+    CU_ASSERT_TRUE(pst_backup_refers_to(&backups[1], &backups[0]));
+    refer(0, 1);
+    CU_ASSERT_FALSE(pst_backup_refers_to(&backups[1], &backups[0]));
+    CU_ASSERT_TRUE(pst_backup_refers_to(&backups[0], &backups[1]));
 }
 
 /* A rule never empties a series, however it is meant. */
@@ -495,6 +518,7 @@ int main(void)
         {"the newest of each period stay", the_newest_of_each_period_stay},
         {"months and years are of the calendar", months_and_years_are_of_the_calendar},
         {"what holds data of one that stays stays", what_holds_data_of_one_that_stays_stays},
+        {"nobody refers in a circle", nobody_refers_in_a_circle},
         {"the newest complete one stays", the_newest_complete_one_stays},
         {"within counts from the newest", within_counts_from_the_newest},
         {"a newest one of the future makes none old", a_newest_one_of_the_future_makes_none_old},
