@@ -340,10 +340,11 @@ static void note_unknown(const struct pruning *pruning,
     for (size_t i = 0; i < pruning->list.count; i++) {
         const struct pst_backup *backup = pruning->list.backups[i];
         if (verdicts[i].is_kept && pst_backup_has_unknown_origins(backup))
-            pst_log(PST_LOG_WARNING,
-                    "backup %u may have data in any before it, so that these stay: what it has "
-                    "cannot be read: %s",
-                    backup->number, backup->reason);
+            pst_log(
+                PST_LOG_WARNING,
+                "backup %u may have data in any before it, so that these stay until it is mended "
+                "or pruned: what it has cannot be read: %s",
+                backup->number, backup->reason);
     }
 }
 

@@ -58,7 +58,9 @@ bool pst_backup_has_unknown_origins(const struct pst_backup *backup)
     bool has = backup->state == PST_BACKUP_NEWER || backup->unread || backup->has_unknown ||
                (is_damaged && (!backup->has_cluster || !backup->nodes));
     for (uint32_t i = 0; !has && is_damaged && i < backup->cluster.nodes_count; i++)
-        has = backup->nodes[i].parts_count == 0 && !backup->is_elsewhere[i];
+        has =
+            backup->nodes[i].parts_count == 0 && !backup->is_elsewhere[i] &&
+            backup->cluster.nodes[i].node != backup->cluster.master_node; /* which named its own */
     return has;
 }
 

@@ -122,7 +122,7 @@ unreadable() {
     expect_exit 1 "$penstock" prune --from "$work/hidden" 2
     expect_message 'backup 2 holds data of backup 3, or may, for backup 3 cannot be read'
     expect_exit 0 "$penstock" prune --from "$work/hidden" --keep-last 1 --dry-run
-    expect_message 'backup 3 may have data in any before it, so that these stay: what it has cannot be read: BACKUP-3/'
+    expect_message 'backup 3 may have data in any before it, so that these stay until it is mended or pruned: what it has cannot be read: BACKUP-3/'
     expect_output '^backup 1, .*stays: may hold data of backup 3, which cannot be read$'
     rm -r "$work/hidden/BACKUP-3"
     cp -a "$work/to/BACKUP-3" "$work/hidden/BACKUP-3"

@@ -133,6 +133,25 @@ static void identify(size_t i)
     memset(backups[i].uid, (int)i + 1, sizeof(backups[i].uid));
 }
 
+/* Its master has named, in the decision, what it refers to itself. */
+static void what_one_that_cannot_be_read_may_refer_to_stays(void)
+{
+    begin();
+    for (size_t day = 0; day < 4; day++) {
+        add(MONDAY + day * DAY);
+        identify(day);
+    }
+    refer(3, 1);
+    rules.counts[PST_RETENTION_LAST] = 1;
+    backups[3].state = PST_BACKUP_DAMAGED;
+    nodes[3].parts_count = 0;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4");
+    backups[3].cluster.master_node = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 4");
+    backups[3].cluster.master_node = 2;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4");
+}
+
 /* What has data in it is younger, whatever its number: one of the two can go. */
 static void nobody_refers_in_a_circle(void)
 {
@@ -518,6 +537,8 @@ int main(void)
         {"the newest of each period stay", the_newest_of_each_period_stay},
         {"months and years are of the calendar", months_and_years_are_of_the_calendar},
         {"what holds data of one that stays stays", what_holds_data_of_one_that_stays_stays},
+        {"what one that cannot be read may refer to stays",
+         what_one_that_cannot_be_read_may_refer_to_stays},
         {"nobody refers in a circle", nobody_refers_in_a_circle},
         {"the newest complete one stays", the_newest_complete_one_stays},
         {"within counts from the newest", within_counts_from_the_newest},
