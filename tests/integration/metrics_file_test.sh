@@ -57,7 +57,7 @@ for manifest in "$disk"/to/BACKUP-2/BACKUP-2.cluster.manifest*; do flip "$manife
 run 3 verify --from "$disk/to"
 [ "$(value success_timestamp_seconds)" != "$ended" ] || fail 'done but not all is done'
 [ "$(value success_verified_number)" = 1 ] || fail 'not the backup that was verified'
-run 0 prune --from "$disk/to" 1
+run 0 prune --from "$disk/to" 2
 [ "$(value success_pruned_backups)" = 1 ] || fail 'not one backup was pruned'
 
 # what the rules ask for is printed, and what is printed is described
