@@ -557,17 +557,25 @@ int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst
     return error;
 }
 
+/* Numbers of another directory say nothing, and they are all that is known of it. */
+static bool is_of_unknown_age(const struct pst_backup *backup, const struct pst_backup *chosen)
+{
+    return !backup->has_cluster && (backup->found_in & chosen->found_in) == 0;
+}
+
 uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
                                      const struct pst_backup *chosen)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *backup = list->backups[i];
-        if (!catalog_is_newer(backup, chosen) || pst_backup_was_never_completed(backup->state))
+        bool is_unknown = is_of_unknown_age(backup, chosen);
+        if ((!is_unknown && !catalog_is_newer(backup, chosen)) ||
+            pst_backup_was_never_completed(backup->state))
             continue;
-        pst_log(PST_LOG_WARNING, "backup %u, which is newer than %u, is passed over: it is %s: %s",
-                backup->number, chosen->number, pst_backup_state_text(backup->state),
-                backup->reason);
+        pst_log(PST_LOG_WARNING, "backup %u, which %s newer than %u, is passed over: it is %s: %s",
+                backup->number, is_unknown ? "may be" : "is", chosen->number,
+                pst_backup_state_text(backup->state), backup->reason);
         count++;
     }
     return count;

@@ -59,8 +59,8 @@ enum pst_backup_pick {
 int pst_backup_find(const struct pst_backup_list *list, const char *id, enum pst_backup_pick pick,
                     const struct pst_backup **backup, char *message) PST_MUST_USE;
 
-/* Logs which backups were passed over for an older one, as the newest that is complete, and why:
- * how many there are. What was never completed is none. */
+/* Logs which backups were passed over for one that is older, or may be, as the newest that is
+ * complete, and why: how many there are. What was never completed is none. */
 uint32_t pst_backup_warn_passed_over(const struct pst_backup_list *list,
                                      const struct pst_backup *chosen);
 

@@ -76,6 +76,13 @@ made_last() {
     [ "$(cat "$disk/newer/file")" = newer ] || fail 'not the newest one of two directories was restored'
     expect_kept 1 --from "$disk/before"
     expect_absent "$disk/before/BACKUP-6"
+    back_up --number 7
+    rm -r "$disk/before"
+    mv "$to" "$disk/before"
+    back_up
+    truncate -s 100 "$to"/BACKUP-1/*.manifest*
+    expect_exit 3 "$penstock" restore --from "$disk/before" --from "$to" --target "$disk/older"
+    expect_message 'backup 1, which may be newer than 7, is passed over: it is damaged'
 }
 
 # What was chosen is sealed with the rest.
