@@ -521,7 +521,8 @@ static int remove_files(const struct pst_archive *archive, int backup)
     int draft_error =
         remove_name(archive, backup, layout_draft(number, node).text, repository_remove);
     error = error ? error : draft_error;
-    for (uint32_t copy = 0; archive->sealing && copy < LAYOUT_KEYS_COPIES; copy++) {
+    bool has_keys = archive->sealing && !draft_error; /* a draft that is left needs them */
+    for (uint32_t copy = 0; has_keys && copy < LAYOUT_KEYS_COPIES; copy++) {
         int keys_error =
             remove_name(archive, backup, layout_keys(number, node, copy).text, repository_remove);
         error = error ? error : keys_error;

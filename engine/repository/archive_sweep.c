@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/fault_point.h"
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
 #include "engine/format/chunk.h"
@@ -59,6 +60,7 @@ static int remove_name(const struct pst_archive *archive, int directory, const c
 {
     int error = repository_remove(archive->repository, directory, name);
     *removed += !error;
+    PST_FAULT_POINT("after", "NAME_SWEPT");
     return error == -ENOENT ? 0 : error;
 }
 
@@ -112,18 +114,22 @@ static int remove_parts(const struct pst_archive *archive, int backup, uint32_t 
     return error;
 }
 
-/* The manifest first: without it the backup is not prepared any more. The mark last: while it is
- * there, so is something of this node's. */
+/* The manifest first: without it the backup is not prepared any more. The draft before the keys:
+ * what no key opens any more would be left alone for ever. The mark last: while it is there, so is
+ * something of this node's. */
 static int remove_all(const struct pst_archive *archive, int backup, uint32_t number,
                       const uint8_t *uid, uint32_t *removed)
 {
     uint32_t node = archive->config->node;
     struct layout_name manifest = layout_node_manifest(number, node);
+    struct layout_name draft = layout_draft(number, node);
     int error = remove_name(archive, backup, manifest.text, removed);
     if (!error)
         error = repository_sync(archive->repository, backup);
     if (!error)
         error = remove_parts(archive, backup, number, uid, removed);
+    if (!error)
+        error = remove_name(archive, backup, draft.text, removed);
     for (uint32_t copy = 0; !error && copy < LAYOUT_KEYS_COPIES; copy++) {
         struct layout_name keys = layout_keys(number, node, copy);
         error = remove_name(archive, backup, keys.text, removed);
@@ -137,9 +143,6 @@ static int remove_all(const struct pst_archive *archive, int backup, uint32_t nu
     if (!error)
         error =
             remove_name(archive, backup, layout_cluster_copy_temporary(number, node).text, removed);
-    struct layout_name draft = layout_draft(number, node);
-    if (!error)
-        error = remove_name(archive, backup, draft.text, removed);
     if (!error)
         error = remove_name(archive, backup, layout_temporary(draft.text).text, removed);
     if (!error)

@@ -220,6 +220,33 @@ for point in after.FILE_WRITTEN after.FILE_RENAMED after.FILE_DURABLE; do
     done
 done
 
+# Killed when it is removed, the draft goes before the keys: nothing stays that no key opens any more.
+for ((count = 1; count < 30; count++)); do
+    cp -r "$memory/was" "$to"
+    echo "kill $count" >"$PENSTOCK_FAULTS/after.NAME_SWEPT"
+    status=0
+    "${backup[@]}" --base none --key-file "$key" >"$memory/out" 2>"$memory/err" </dev/null &
+    { wait $!; } 2>/dev/null || status=$?
+    rm -f "$PENSTOCK_FAULTS"/*
+    [ "$status" = 137 ] || break
+    back_up --base none --key-file "$key"
+    [ -z "$(find "$to" -name "*.draft")" ] || fail "killed after the removal of $count names: $(find "$to" -name "*.draft")"
+    rm -rf "$to"
+done
+{ [ "$count" -gt 10 ] && [ "$status" = 0 ]; } || fail "exit $status after the removal of $count names"
+rm -rf "$to"
+
+# Nor where the draft of a backup that is given up cannot be removed.
+echo 'interrupt 3' >"$PENSTOCK_FAULTS/after.BACKUP_FRAGMENT_CONF"
+echo 'refuse 2' >"$PENSTOCK_FAULTS/before.NAME_REMOVED"
+expect_exit 130 "${backup[@]}" --base auto --key-file "$key"
+expect_message 'BACKUP-1.1.draft: remove it by hand'
+rm -f "$PENSTOCK_FAULTS"/*
+[ -s "$to/BACKUP-1/BACKUP-1.1.draft" ] || fail 'the draft was removed'
+back_up --key-file "$key"
+expect_absent "$to/BACKUP-1"
+rm -rf "$to"
+
 # The public half alone opens nothing: it is said once, and what is left is removed.
 cut_off after.BACKUP_FRAGMENT_CONF 3 --recipient "$pair.pub"
 expect_absent "$to/BACKUP-1/BACKUP-1.1.draft"
