@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "engine/base/own_error.h"
+#include "engine/repository/part_tail.h"
 
 struct salvage {
     struct pst_part_map *part;
@@ -66,8 +67,9 @@ static void end_gap(struct salvage *salvage)
         .bytes = salvage->offset - salvage->gap_began,
         .what = "no chunk that could be found again",
     };
-    pst_findings_add_damage(salvage->findings, &salvage->part->file, salvage->gap_began, &damage,
-                            -PST_E_CORRUPT);
+    uint64_t began = salvage->gap_began;
+    const struct pst_file_name file = pst_backup_part_file(salvage->part, &began);
+    pst_findings_add_damage(salvage->findings, &file, began, &damage, -PST_E_CORRUPT);
     salvage->gap_began = 0;
 }
 

@@ -276,6 +276,14 @@ for offset in 30 60 84 95 2000 $((bytes - 8000)) $((bytes - 4200)) $((bytes - 40
     compare_trees "$tree" "$memory/back"
     cp "$memory/whole.tail" "$tail"
 done
+# Both ends of it, so that its chunks are looked for: what is not found is said of the tail, where it lies.
+flip "$tail" 4100
+flip "$tail" $((bytes - 100))
+rm -rf "$memory/back"
+expect_exit '0 3' "$penstock" restore --from "$to" --target "$memory/back" --key-file "$key" --keep-going "$number"
+expect_message 'BACKUP-1.1.tail: offset 4096: .*no chunk that could be found again'
+! grep -q 'BACKUP-1.1.data: offset' "$memory/err" || fail 'the part is named for its tail'
+cp "$memory/whole.tail" "$tail"
 for wrong in "$memory/first.tail" "$(part 1 2).tail" /dev/null; do
     cp "$wrong" "$tail"
     expect_exit 1 "$penstock" verify --from "$to" --key-file "$key" "$number"
