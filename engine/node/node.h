@@ -182,7 +182,7 @@ struct pst_doubt_status {
     uint8_t uid[16];
     const char *state; /* static; of the outcome machine */
     uint32_t master_node;
-    struct pst_set waits_for; /* by id - 1: participants that are gone, or owe an answer */
+    struct pst_set waits_for; /* by id - 1: participants that have not answered */
 };
 
 /* A thread that does not move, and the call that it is in. */

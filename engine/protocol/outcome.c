@@ -60,9 +60,7 @@ uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome)
 struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
                                      const struct pst_doubt *doubt)
 {
-    struct pst_set away = pst_set_minus(&doubt->what.nodes, &outcome->nodes);
-    struct pst_set owing = pst_set_common(&doubt->what.nodes, &doubt->waiting);
-    struct pst_set set = pst_set_union(&away, &owing);
+    struct pst_set set = pst_set_minus(&doubt->what.nodes, &doubt->prepared);
     pst_set_remove(&set, pst_ref_node(outcome->self_ref) - 1);
     return set;
 }

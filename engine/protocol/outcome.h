@@ -93,7 +93,8 @@ uint64_t pst_outcome_deadline_ns(const struct pst_outcome_machine *outcome);
 /* How many it works on: what a node's status shows. */
 uint32_t pst_outcome_in_doubt(const struct pst_outcome_machine *outcome);
 
-/* Of the nodes that took part in one: those that are not there, or owe an answer. */
+/* Of the nodes that took part in one: those that are not there, owe an answer, or have refused one.
+ */
 struct pst_set pst_outcome_waits_for(const struct pst_outcome_machine *outcome,
                                      const struct pst_doubt *doubt);
 

@@ -396,7 +396,7 @@ static void what_is_committed_is_not_aborted(void)
     CU_ASSERT_EQUAL(pst_outcome_deadline_ns(&rig.machine), PST_DEADLINE_NONE);
 }
 
-/* Who is not there, or owes an answer. */
+/* Who is not there, owes an answer, or cannot give one. */
 static void it_says_whom_it_waits_for(void)
 {
     begin(4);
@@ -405,6 +405,8 @@ static void it_says_whom_it_waits_for(void)
     struct pst_signal question = sent(PST_OUTCOME_REQ);
     CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0 | 1u << 2);
     tell(&question, 3, PST_OUTCOME_PREPARED);
+    CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0);
+    refuse(&question, 1);
     CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0);
     node_event(PST_EVENT_NODE_FAILED, 1);
     CU_ASSERT_EQUAL(pst_outcome_waits_for(&rig.machine, waiting).words[0], 1u << 0);
