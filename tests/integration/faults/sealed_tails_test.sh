@@ -317,7 +317,7 @@ done
 # A draft that was changed outside, or put in the place of a manifest, is none.
 draft=$to/BACKUP-1/BACKUP-1.1.draft
 cp "$draft" "$memory/draft"
-line=$(head -n 1 "$draft" | sed 's/"sealed":"\(..\)./"sealed":"\10/; s/"sealed":"\(..\)0/"sealed":"\11/')
+line=$(head -n 1 "$draft" | sed 's/"sealed":"..[0-7]/&8/; t cut; s/"sealed":"..[8-9a-f]/&0/; :cut; s/\("sealed":"..\)./\1/')
 printf '%s\n{"checksum":"%s"}\n' "$line" "$(printf '%s\n' "$line" | "$digest")" >"$draft"
 expect_exit 1 "$penstock" verify --from "$to" --key-file "$key" "$number"
 cp "$memory/draft" "$draft"
