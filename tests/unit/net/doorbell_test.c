@@ -201,6 +201,7 @@ static void idle_ends_in_sleep(void)
 
 #define HANDED 40u
 #define HANDING_TRIES 200u
+#define CROWDED_US 110000u
 #define CALLS_A_HAND_MAX 4u /* a thread that spins for 5 us makes some 50 */
 
 static atomic_uint handed;
@@ -240,6 +241,8 @@ static void who_waits_lets_its_core_go_at_once(void)
         uint32_t calls = take_turns(0);
         least = calls < least ? calls : least;
         CU_ASSERT_EQUAL_FATAL(pthread_join(other, NULL), 0);
+        if (least > CALLS_A_HAND_MAX * HANDED)
+            usleep(CROWDED_US); /* others may have kept the core busy, and then nobody yields */
     }
     CU_ASSERT_TRUE(least <= CALLS_A_HAND_MAX * HANDED);
     CU_ASSERT_EQUAL(sched_setaffinity(0, sizeof(before), &before), 0);
