@@ -9,6 +9,8 @@
 /* What restore reads lies inside the entry, and has a name that restore may set. */
 static void check_attributes(const struct pst_object *object)
 {
+    if (object->attributes_bytes == 0)
+        return;
     const uint8_t *end = (const uint8_t *)object->attributes + object->attributes_bytes;
     struct pst_xattr xattr;
     for (uint32_t at = 0; pst_xattr_next(object, &at, &xattr);) {

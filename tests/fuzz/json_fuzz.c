@@ -40,7 +40,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *other = json_loadb(text, size, JSON_REJECT_DUPLICATES, NULL);
     if (error && (error != -EBADMSG || value || fault.offset > size))
         abort();
-    if (error && json_is_object(other) && !is_beyond_a_bound(&fault))
+    bool has_nul = size > 0 && memchr(text, '\0', size); /* which jansson skips behind a number */
+    if (error && json_is_object(other) && !is_beyond_a_bound(&fault) && !has_nul)
         abort();
     if (!error && !json_equal(value, other))
         abort();
