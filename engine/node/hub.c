@@ -79,20 +79,11 @@ static uint32_t room(void *context, pst_ref receiver_ref)
     return channel ? pst_spsc_room(channel->to_peer) : UINT32_MAX;
 }
 
-/* Nodes may have joined or failed. */
-static bool holds_writers(struct hub *hub)
-{
-    if (hub->routing.peers)
-        hub->node->holds_writers =
-            node_may_freeze(&hub->node->config) || peers_may_freeze(hub->routing.peers);
-    return hub->node->holds_writers;
-}
-
 static void on_proxy(void *context)
 {
     struct hub *hub = context;
     const struct pst_proxy *proxy = hub->routing.proxy;
-    bool is_urgent = holds_writers(hub) && proxy_holds_writers(proxy);
+    bool is_urgent = hub->node->holds_writers && proxy_holds_writers(proxy);
     (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     history_follow(&hub->history, hub->node, proxy);
     atomic_store_explicit(&hub->node->proxy_backup,
@@ -274,12 +265,22 @@ static void run(struct hub *hub)
     }
 }
 
+/* Sources that hold up writers come and go with their nodes. */
+static void on_peer_change(void *context, bool joined, const struct pst_node_change *change)
+{
+    struct routing *routing = context;
+    struct hub *hub = routing->context;
+    if (routing->peers)
+        hub->node->holds_writers =
+            node_may_freeze(&hub->node->config) || peers_may_freeze(routing->peers);
+    routing_on_peer_change(routing, joined, change);
+}
+
 static int open_peers(struct hub *hub)
 {
     const struct pst_node_config *config = &hub->node->config;
-    const struct pst_peers_handlers handlers = {.on_signal = routing_on_peer_signal,
-                                                .on_change = routing_on_peer_change,
-                                                .context = &hub->routing};
+    const struct pst_peers_handlers handlers = {
+        .on_signal = routing_on_peer_signal, .on_change = on_peer_change, .context = &hub->routing};
     struct pst_set own = {{0}};
     if (!config->cluster)
         return 0;
