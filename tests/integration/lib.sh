@@ -18,8 +18,36 @@ reports=$memory/reports
 mkdir -m 1777 "$reports"
 for name in ASAN_OPTIONS TSAN_OPTIONS; do export "$name=${!name-}:log_path=$reports/report"; done
 mounted=()
+
+# A test that takes longer hangs: says what each program of it waits for, and ends them all. Programs are
+# known by the environment that they were started with, and this shell by its number.
+hang_s=600
+say_where_it_hangs() {
+    local process thread never
+    unset ASAN_OPTIONS TSAN_OPTIONS # by which it would be one of them
+    exec {never}<> <(:)
+    read -r -t "$hang_s" -u "$never" || true
+    echo "FAILED: $test_name hangs: it has run for $hang_s s"
+    for process in $$ $(programs); do
+        echo "process $process: $(tr '\0' ' ' <"/proc/$process/cmdline")"
+        for thread in "/proc/$process/task"/*; do
+            (cd "$thread" && tail -n 20 comm wchan syscall stack)
+        done
+        [ "$process" = $$ ] || gdb -p "$process" -batch -ex 'thread apply all bt' 2>&1 | tail -n 200
+    done || true
+    programs | xargs kill -KILL || true # the shell, if it waits for one, says which command that was
+    read -r -t 2 -u "$never" || true
+    kill -KILL $$
+    programs | xargs kill -KILL
+    rm -rf "$disk" "$memory"
+}
+programs() {
+    grep -ls -- "$reports" /proc/[0-9]*/environ | cut -d/ -f3
+}
+
 leave() { # [COMMAND]: run once nothing runs any more
     local folder child reported
+    kill -KILL "$watcher" 2>/dev/null || true
     # What still runs would go on writing into what is removed.
     for child in $(jobs -p); do kill -KILL "$child" 2>/dev/null || true; done
     wait
@@ -30,6 +58,7 @@ leave() { # [COMMAND]: run once nothing runs any more
     rm -rf "$disk" "$memory"
     [ -z "$reported" ] || { echo "FAILED: a sanitizer reports: $reported" >&2; exit 1; }
 }
+watcher=$({ [ -n "${PENSTOCK_FULL:-}" ] || say_where_it_hangs; } >&2 & echo $!)
 trap leave EXIT
 
 # A copy that every user may run, wherever the build lies, with its module beside it as in the build.
