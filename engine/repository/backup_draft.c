@@ -131,6 +131,15 @@ static int open_sealed(const struct backup_keys_look *look, uint32_t node_index)
     return error;
 }
 
+/* What all its drafts say by now, as where a decision was opened. */
+static void note_opened(struct pst_backup *backup)
+{
+    struct pst_manifest_version *version = &backup->cluster.common.version;
+    version->incompatible = 0;
+    for (uint32_t i = 0; i < backup->cluster.nodes_count; i++)
+        version->incompatible |= backup->nodes[i].common.version.incompatible;
+}
+
 static int open_all(struct pst_backup *backup, const int *handles)
 {
     struct pst_findings findings;
@@ -146,6 +155,7 @@ static int open_all(struct pst_backup *backup, const int *handles)
         if (manifest_is_sealed(&backup->nodes[i].common))
             error = open_sealed(&look, i);
     }
+    note_opened(backup);
     pthread_mutex_destroy(&findings.mutex);
     return error;
 }

@@ -187,7 +187,13 @@ for id in $key_id; do
 done
 expect_whole --key-file "$other"
 expect_exit 12 "$penstock" restore --from "$to" --target "$memory/none" "$number" --key-file "$key"
-expect_exit 0 "$penstock" prune --from "$to" 1 "$number" --key-file "$other"
+# By the rules of prune it goes when nothing refers to it any more, if the key shows of which sources it is.
+back_up --base none --key-file "$other"
+expect_exit 12 "$penstock" prune --from "$to" --keep-last 1 --key-file "$key"
+expect_state 1 'cut off'
+expect_exit 0 "$penstock" prune --from "$to" --keep-last 1 --key-file "$other"
+expect_absent "$to/BACKUP-1"
+expect_exit 0 "$penstock" prune --from "$to" "$number" --key-file "$other"
 expect_names "$to" ''
 
 # With other keys than it, and with a pair or a passphrase.
