@@ -392,9 +392,11 @@ static int load_all(struct load *load)
     if (!backup->nodes || !backup->keys)
         return -ENOMEM;
     for (uint32_t i = backup_next_in(backup, 0); i < PST_DIRECTORIES_MAX;
-         i = backup_next_in(backup, i + 1))
+         i = backup_next_in(backup, i + 1)) {
         verified_read(&backup->directories->repositories[i], load->handles[i], backup->number,
                       backup->cluster.common.uid, &backup->verified);
+        verified_look_since(backup, i, load->handles[i]);
+    }
     error = load_nodes(load);
     if (!error)
         error = open_cluster(load);
@@ -410,6 +412,7 @@ int pst_backup_load(struct pst_backup *backup, struct pst_findings *findings, ui
         .backup = backup, .findings = findings, .files = files, .manifest_bytes = manifest_bytes};
     backup->has_cluster = backup->is_pinned = false;
     backup->verified = (struct pst_verified){0};
+    backup->here_since_ns = 0;
     backup->nodes = NULL;
     backup->keys = NULL;
     backup->is_shut = false;

@@ -51,6 +51,7 @@ struct pst_backup {
     uint64_t found_in;                   /* bit i: the i-th of them holds some of it */
     bool is_pinned;                      /* pin.h, in any of them */
     struct pst_verified verified;        /* likewise; of one that has its cluster manifest */
+    uint64_t here_since_ns;              /* verified.h: in the one where it was put last */
     bool is_pruned;                      /* prune.h: it is gone, or would be */
     bool is_prepared; /* no decision was found, but the manifest of a node of several */
     bool has_unknown; /* and one that cannot be read, so that what it refers to is not known */

@@ -14,6 +14,7 @@
 #include "engine/repository/layout.h"
 #include "engine/repository/node_manifest.h"
 #include "engine/repository/sealed_manifest.h"
+#include "engine/repository/verified.h"
 
 static bool is_of_backup(const struct pst_backup *backup, uint32_t node,
                          const struct pst_node_manifest *draft)
@@ -174,6 +175,8 @@ static int open_drafts(struct pst_backup *backup)
         handles[i] =
             repository_open_backup(&backup->directories->repositories[i], backup->stored_as);
         error = handles[i] < 0 ? handles[i] : 0;
+        if (!error)
+            verified_look_since(backup, i, handles[i]);
     }
     if (!error)
         error = open_all(backup, handles);

@@ -303,6 +303,20 @@ static void apply(struct pst_backup *backup, const struct fault *fault)
                  fault->found->reason);
 }
 
+/* That it was found whole counts while what it refers to is what was read then, not a copy of it.
+ */
+static void judge_note(struct pst_backup *backup)
+{
+    struct pst_verified *verified = &backup->verified;
+    for (uint32_t i = 0; verified->is_known && i < backup->cluster.origins_count; i++) {
+        const struct pst_manifest_origin *named = &backup->cluster.origins[i];
+        const struct pst_backup *origin = pst_backup_origin(backup, named->uid, named->number);
+        bool is_later = origin && origin->here_since_ns > verified->unix_ns;
+        if (is_later && !verified->is_damaged)
+            *verified = (struct pst_verified){.unix_ns = verified->unix_ns};
+    }
+}
+
 /* What an origin lacks of its own origins does not matter to others, so all are looked at before
  * any is judged. */
 int backup_judge_origins(struct pst_backup_list *list)
@@ -318,6 +332,7 @@ int backup_judge_origins(struct pst_backup_list *list)
     for (size_t i = 0; i < list->count; i++) {
         if (faults[i].origin)
             apply(list->backups[i], &faults[i]);
+        judge_note(list->backups[i]);
     }
     free(faults);
     return 0;

@@ -34,8 +34,27 @@ struct pst_verified pst_verified_after(const struct pst_verified *verified, uint
     };
 }
 
-/* Since when the decision has been in this directory: a note that was copied with it is of where it
- * came from, and says nothing of the copy. */
+/* When the last draft of one that was cut off came. */
+static uint64_t drafts_since_ns(struct pst_repository *repository, int directory, uint32_t number)
+{
+    struct pst_repository_names names = {0};
+    struct pst_repository_status status;
+    uint64_t since_ns = 0;
+    uint32_t node;
+    int error = repository_list(repository, directory, &names);
+    for (const char *name = error ? NULL : repository_names_next(&names, NULL); name;
+         name = repository_names_next(&names, name)) {
+        if (layout_parse_draft(name, number, &node) &&
+            repository_status(repository, directory, name, &status) == 0 &&
+            status.changed_ns > since_ns)
+            since_ns = status.changed_ns;
+    }
+    repository_names_free(&names);
+    return since_ns;
+}
+
+/* Since when the decision, or what stands for it, has been in this directory: a note that was
+ * copied with it is of where it came from, and says nothing of the copy. */
 static uint64_t here_since_ns(struct pst_repository *repository, int directory, uint32_t number)
 {
     const struct layout_name names[] = {layout_cluster_manifest(number),
@@ -45,7 +64,15 @@ static uint64_t here_since_ns(struct pst_repository *repository, int directory, 
         if (repository_status(repository, directory, names[i].text, &status) == 0)
             return status.changed_ns;
     }
-    return 0;
+    return drafts_since_ns(repository, directory, number);
+}
+
+void verified_look_since(struct pst_backup *backup, uint32_t i, int directory)
+{
+    uint64_t since_ns =
+        here_since_ns(&backup->directories->repositories[i], directory, backup->number);
+    if (since_ns > backup->here_since_ns)
+        backup->here_since_ns = since_ns;
 }
 
 static int write_note(struct pst_repository *repository, int directory,

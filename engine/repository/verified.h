@@ -34,6 +34,10 @@ PST_MUST_USE int pst_verified_note(const struct pst_backup *backup,
                                    const struct pst_backup_hold *hold,
                                    const struct pst_verified *verified);
 
+/* Sets here_since_ns of a backup to when it came to its i-th directory, which is open, if that was
+ * later than to another. */
+void verified_look_since(struct pst_backup *backup, uint32_t i, int directory);
+
 /* Reads it from a directory of a backup with this uid in hex. What cannot be read, or is of another
  * backup, is no note. The later one stays in *verified; of one that calls whole what the directory
  * is a copy of, only unix_ns, and it counts against those of other directories that are as old. */

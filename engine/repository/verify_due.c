@@ -5,12 +5,12 @@
 
 #include "engine/repository/retention.h"
 
-/* And is not seen to be damaged since, without reading it. */
+/* And is not seen to be damaged, or to lack something, since, without reading it. */
 static bool is_known_whole(const struct pst_backup *backup)
 {
     const struct pst_verified *verified = &backup->verified;
     return verified->is_known && !verified->is_damaged && verified->covered >= verified->windows &&
-           backup->state != PST_BACKUP_DAMAGED;
+           backup->state != PST_BACKUP_DAMAGED && backup->state != PST_BACKUP_SPLIT;
 }
 
 static bool is_undecided(const struct pst_backup *backup)

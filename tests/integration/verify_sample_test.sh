@@ -88,6 +88,29 @@ damage_of_base() {
         codes+=$status
     done
     [ "$(tr -d 0 <<<"$codes")" = 1 ] || fail "of the base found in: $codes"
+    flip "$part" $(($(stat -c %s "$part") / 2))
+}
+
+# That it was found whole says nothing where what it refers to is gone, or was put there since.
+base_moved() {
+    local newer=("$penstock" verify --from "$disk/based" --newer-than-verified) part
+    expect_exit 0 "${newer[@]}"
+    expect_output '^backup 2: .*: 0 damages'
+    mv "$disk/based/BACKUP-1" "$disk/away"
+    expect_exit 3 "${newer[@]}"
+    expect_message 'backup 2 could not be verified completely: a backup that holds some of its data is missing'
+    mv "$disk/away" "$disk/based/BACKUP-1"
+    expect_exit 0 "${newer[@]}"
+    expect_message 'no backup is newer than the last one that was found whole'
+    cp -a "$disk/based/BACKUP-1" "$disk/away"
+    rm -r "$disk/based/BACKUP-1"
+    mv "$disk/away" "$disk/based/BACKUP-1"
+    part=$(ls "$disk/based"/BACKUP-1/*PART-1*/*.data)
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    expect_exit 0 "$penstock" list --from "$disk/based" --json
+    expect_json '.[1].verified == null'
+    expect_exit 1 "${newer[@]}"
+    expect_message 'backup 2 is not whole'
 }
 
 only() {
@@ -251,6 +274,7 @@ make_backup
 samples
 damage
 damage_of_base
+base_moved
 only
 notes
 copied

@@ -498,8 +498,9 @@ static void what_is_newer_than_the_last_whole_one_is_to_be_verified(void)
     backups[4].state = PST_BACKUP_DAMAGED; /* since */
     is_due(2, PST_VERIFY_DUE);
     is_due(4, PST_VERIFY_DUE);
-    backups[4].state = PST_BACKUP_SPLIT; /* from here it is not seen whole, nor damaged */
-    is_due(2, PST_VERIFY_NOT_DUE);
+    backups[4].state = PST_BACKUP_SPLIT; /* nobody knows whether what is not here is lost */
+    is_due(2, PST_VERIFY_DUE);
+    is_due(4, PST_VERIFY_DUE);
 }
 
 /* Though it has a lower number. */
