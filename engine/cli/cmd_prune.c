@@ -39,7 +39,7 @@ static const struct cli_option options[] = {
                 "keep the N newest complete backups of the same nodes with the same "
                 "sources. What is older goes, unless another --keep-… keeps it too; partial, "
                 "damaged and unfinished backups do not count, nor does one in which verify found "
-                "damage, or which refers to such a one"),
+                "damage, or which shares data with such a one, until it is found whole itself"),
     {.name = "keep",
      .kind = CLI_OPTION_COUNT,
      .argument = "N",

@@ -82,12 +82,20 @@ bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_back
             !names(origin, backup));
 }
 
+bool backup_is_whole_since(const struct pst_backup *backup, const struct pst_backup *damaged)
+{
+    const struct pst_verified *verified = &backup->verified;
+    return verified->is_known && !verified->is_damaged && verified->covered >= verified->windows &&
+           verified->unix_ns > damaged->verified.unix_ns;
+}
+
 const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
                                              const struct pst_backup *backup)
 {
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
-        if (other->verified.is_damaged && other != backup && pst_backup_refers_to(other, backup))
+        if (other->verified.is_damaged && other != backup && pst_backup_refers_to(other, backup) &&
+            !backup_is_whole_since(backup, other))
             return other;
     }
     return NULL;

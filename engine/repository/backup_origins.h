@@ -23,8 +23,12 @@ bool pst_backup_has_unknown_origins(const struct pst_backup *backup);
 /* Whether a backup has bytes in the other, or may have, where that cannot be known. */
 bool pst_backup_refers_to(const struct pst_backup *backup, const struct pst_backup *origin);
 
-/* A backup in which verify found damage, and which has bytes in this one, where the damage may be;
- * NULL: there is none. */
+/* Whether verify found all of a backup, and what it refers to, whole after it found damage in
+ * another. */
+bool backup_is_whole_since(const struct pst_backup *backup, const struct pst_backup *damaged);
+
+/* A backup in which verify found damage, and which has bytes in this one, where the damage may be,
+ * for this one was not found whole since; NULL: there is none. */
 const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
                                              const struct pst_backup *backup);
 

@@ -207,15 +207,23 @@ static void apply_label(const struct pst_retention *rules, const struct pst_back
     }
 }
 
-/* Whether verify found damage in it, or in what holds data of it. */
+/* The backup by which verify found damage that may be in this one: itself, or one that has data in
+ * it; NULL: none. */
+static const struct pst_backup *damage_by(const struct pst_backup *backup)
+{
+    return backup->verified.is_damaged ? backup : backup_suspected_by(backup->list, backup);
+}
+
+/* Whether verify found damage that may be in it, or in what holds data of it. */
 static bool was_found_damaged(const struct pst_backup *backup)
 {
     const struct pst_cluster_manifest *cluster = &backup->cluster;
-    bool is_hit = backup->verified.is_damaged;
+    bool is_hit = damage_by(backup) != NULL;
     for (uint32_t i = 0; !is_hit && i < cluster->origins_count; i++) {
         const struct pst_backup *origin =
             pst_backup_origin(backup, cluster->origins[i].uid, cluster->origins[i].number);
-        is_hit = origin && origin->verified.is_damaged;
+        const struct pst_backup *by = origin ? damage_by(origin) : NULL;
+        is_hit = by && !backup_is_whole_since(backup, by);
     }
     return is_hit;
 }
@@ -254,7 +262,8 @@ static void judge_damaged(const struct pst_retention *rules, const struct series
     else
         keep(verdict, "newer than the last whole one");
     if (verdict->is_kept)
-        keep(verdict, "but does not count: verify found damage");
+        keep(verdict, "but does not count: verify found damage%s",
+             backup->verified.is_damaged ? "" : " in one that shares data with it");
 }
 
 static void judge_complete(struct judging *judging, const struct pst_backup *backup,

@@ -307,6 +307,40 @@ static void what_has_damaged_origins_never_counts(void)
     CU_ASSERT_STRING_EQUAL(kept(), "2 4");
 }
 
+static struct pst_verified note_of(uint64_t unix_ns, bool is_damaged)
+{
+    return (struct pst_verified){.is_known = true,
+                                 .is_damaged = is_damaged,
+                                 .unix_ns = unix_ns,
+                                 .windows = 1,
+                                 .covered = !is_damaged};
+}
+
+/* Nor what that refers to, until it has been verified by itself: the damage may lie there. */
+static void what_damage_was_found_by_way_of_never_counts(void)
+{
+    begin();
+    for (int day = 0; day < 5; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    refer(2, 1);
+    refer(3, 1);
+    refer(4, 1);
+    backups[3].verified = note_of(10, true);
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4 5");
+    backups[2].verified = note_of(9, false); /* before */
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4 5");
+    backups[2].verified = note_of(11, false);
+    CU_ASSERT_STRING_EQUAL(kept(), "2 3 4 5");
+    backups[2].verified.covered = 0;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 3 4 5");
+    backups[1].verified = note_of(11, false);
+    CU_ASSERT_STRING_EQUAL(kept(), "2 5");
+}
+
 static void pinned_and_misnamed_ones_stay(void)
 {
     begin();
@@ -549,6 +583,8 @@ int main(void)
         {"numbers of another directory say nothing", numbers_of_another_directory_say_nothing},
         {"what verify found damaged never counts", what_verify_found_damaged_never_counts},
         {"what has damaged origins never counts", what_has_damaged_origins_never_counts},
+        {"what damage was found by way of never counts",
+         what_damage_was_found_by_way_of_never_counts},
         {"pinned and misnamed ones stay", pinned_and_misnamed_ones_stay},
         {"what no key opens stays", what_no_key_opens_stays},
         {"each series has its own rules", each_series_has_its_own_rules},
