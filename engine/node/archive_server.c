@@ -50,6 +50,29 @@ static int look_for_number(struct archive_server *server, const struct pst_signa
                               &conf->payload.archive_number.number);
 }
 
+static int stays(struct archive_server *server)
+{
+    return server->stays ? server->stays(server->context) : 0;
+}
+
+static int write_node(struct archive_server *server, const struct pst_signal *request,
+                      struct pst_signal *conf)
+{
+    int error = stays(server);
+    if (error)
+        return error;
+    return pst_archive_write_node(server->archive, &request->payload.gci, &conf->payload.commit);
+}
+
+static int write_cluster(struct archive_server *server, const struct pst_signal *request,
+                         struct pst_signal *conf)
+{
+    int error = stays(server);
+    if (error)
+        return error;
+    return pst_archive_write_cluster(server->archive, &request->payload.gci, &conf->payload.commit);
+}
+
 /* Serves a request of the backup in work. */
 static int serve_current(struct archive_server *server, const struct pst_signal *request,
                          struct pst_signal *conf)
@@ -59,9 +82,9 @@ static int serve_current(struct archive_server *server, const struct pst_signal 
         return request->gsn == PST_ARCHIVE_CLEANUP_REQ ? 0 : -PST_E_UNKNOWN_BACKUP;
     switch (request->gsn) {
     case PST_ARCHIVE_MANIFEST_REQ:
-        return pst_archive_write_node(archive, &request->payload.gci, &conf->payload.commit);
+        return write_node(server, request, conf);
     case PST_ARCHIVE_DECIDE_REQ:
-        return pst_archive_write_cluster(archive, &request->payload.gci, &conf->payload.commit);
+        return write_cluster(server, request, conf);
     case PST_ARCHIVE_COMMIT_REQ:
         return pst_archive_commit(archive);
     default:

@@ -37,6 +37,12 @@ static int renew_lease(void *context)
     return pst_repository_lease_renew(&node->lease, has_doubts);
 }
 
+static int lease_stays(void *context)
+{
+    struct pst_node *node = ((struct pst_worker *)context)->node;
+    return pst_repository_lease_stays(&node->lease);
+}
+
 static void send(void *context, const struct pst_signal *signal, bool is_one_of_many)
 {
     struct pst_worker *worker = context;
@@ -63,6 +69,7 @@ static struct pst_archive_config config_of(const struct pst_node_config *node)
         .choices = node->choices,
         .writer = "penstock " PST_VERSION,
         .label = node->label,
+        .discards_parts = node->discards_parts,
         .base = &node->base,
         .keyring = node->recipients,
         .sources_count = node->sources_count,
@@ -118,6 +125,7 @@ void *archive_run(void *argument)
         .answer_ns = node->config.timeouts.ldm_ns,
         .hand_manifest = node->hand.manifest,
         .renew = renew_lease,
+        .stays = lease_stays,
         .send = send,
         .context = worker,
     };

@@ -33,6 +33,8 @@ struct archive_server {
     const char *hand_manifest;   /* a file that a client brought along; NULL, "": none */
     /* Before a backup begins: looks for the backup directory anew. NULL: it never changes. */
     int (*renew)(void *context);
+    /* Before it is complete: whether that directory is still the one. NULL likewise. */
+    int (*stays)(void *context);
     /* Sends to the hub. is_one_of_many: one of any number, which waits until the ring has room for
      * more than requests and answers; all others always have room. */
     void (*send)(void *context, const struct pst_signal *signal, bool is_one_of_many);

@@ -17,6 +17,7 @@
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_keys.h"
 #include "engine/repository/archive_marks.h"
+#include "engine/repository/archive_parts.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/sealed_manifest.h"
@@ -264,23 +265,6 @@ void pst_archive_add_node(struct pst_archive *archive, const struct pst_archive_
     pst_part_sums_add(&archive->cluster.common.sums, &added.sums);
 }
 
-/* The names of the part files: LDMs made their contents durable. */
-static int sync_part_directories(const struct pst_archive *archive, int backup)
-{
-    struct pst_repository *repository = archive->repository;
-    for (uint32_t part = 1; part <= archive->parts; part++) {
-        struct layout_name name =
-            layout_part_dir(archive->node.common.number, part, archive->parts);
-        int directory = repository_open(repository, backup, name.text);
-        int error = directory < 0 ? directory : repository_sync(repository, directory);
-        if (directory >= 0)
-            repository_close(repository, directory);
-        if (error)
-            return fail_inside(archive, name.text, NULL, error);
-    }
-    return 0;
-}
-
 static int write_manifest(const struct pst_archive *archive, int backup, const char *name,
                           const char *temporary, const struct pst_manifest_text *text,
                           struct pst_commit *written)
@@ -352,7 +336,7 @@ int pst_archive_write_node(struct pst_archive *archive, const struct pst_gci *gc
     if (backup < 0)
         return fail_inside(archive, name.text, "open the directory", backup);
     struct pst_manifest_text text = {0};
-    error = sync_part_directories(archive, backup);
+    error = archive_sync_parts(archive, backup);
     if (error)
         goto out;
     error = encode_node(archive, &text);

@@ -29,6 +29,7 @@ struct pst_archive_config {
     const char *const *paths;          /* likewise, absolute; NULL: none has one, as an element */
     const char *const *choices;        /* likewise, of what is backed up of it; NULL: not known */
     const char *writer;                /* "penstock 1.2.3", for the manifest; NULL: none */
+    bool discards_parts;               /* they go nowhere: a backup for measuring alone */
     const char *label;                 /* of the backups of this master; NULL: none */
     uint32_t sources_count;
     const struct pst_base_policy *base; /* NULL: its backups have no base */

@@ -158,27 +158,45 @@ static int move(struct pst_repository_lease *lease)
     return 0;
 }
 
-int pst_repository_lease_renew(struct pst_repository_lease *lease, bool must_stay)
+/* 1: the path leads to the directory that is open, 0: to another one. */
+static int is_named(const struct pst_repository_lease *lease)
 {
     const char *path = lease->repository.path;
     struct stat named, held;
-    if (stat(path, &named) < 0 || fstat(lease->repository.root, &held) < 0) {
-        int error = -errno;
-        pst_log(PST_LOG_ERROR,
-                "%s: %s: the backup directory was renamed, removed or unmounted; put it back, or "
-                "make another",
-                path, pst_error_text(error));
-        return error;
-    }
-    if (named.st_dev == held.st_dev && named.st_ino == held.st_ino)
-        return 0;
+    if (stat(path, &named) == 0 && fstat(lease->repository.root, &held) == 0)
+        return named.st_dev == held.st_dev && named.st_ino == held.st_ino;
+    int error = -errno;
+    pst_log(PST_LOG_ERROR,
+            "%s: %s: the backup directory was renamed, removed or unmounted; put it back, or make "
+            "another",
+            path, pst_error_text(error));
+    return error;
+}
+
+int pst_repository_lease_renew(struct pst_repository_lease *lease, bool must_stay)
+{
+    int is = is_named(lease);
+    if (is != 0)
+        return is < 0 ? is : 0;
     if (!must_stay)
         return move(lease);
     pst_log(PST_LOG_ERROR,
             "%s is another directory than before, and backups are in doubt in that one: put it "
             "back until they are settled",
-            path);
+            lease->repository.path);
     return -PST_E_CLEANING;
+}
+
+int pst_repository_lease_stays(const struct pst_repository_lease *lease)
+{
+    int is = is_named(lease);
+    if (is != 0)
+        return is < 0 ? is : 0;
+    pst_log(PST_LOG_ERROR,
+            "%s is another directory than when the backup began, which is given up: it was "
+            "replaced, or something was mounted or unmounted there",
+            lease->repository.path);
+    return -ESTALE;
 }
 
 void pst_repository_lease_release(struct pst_repository_lease *lease)

@@ -39,6 +39,10 @@ PST_MUST_USE int pst_repository_lease_probe(const char *path, char *message);
  */
 PST_MUST_USE int pst_repository_lease_renew(struct pst_repository_lease *lease, bool must_stay);
 
+/* At the end of a backup: whether the path still leads to the directory that it is in; if not, the
+ * error is logged. -ESTALE: to another one. */
+PST_MUST_USE int pst_repository_lease_stays(const struct pst_repository_lease *lease);
+
 /* A directory that was made and is still empty goes too: it was for a backup that came to nothing.
  */
 void pst_repository_lease_release(struct pst_repository_lease *lease);

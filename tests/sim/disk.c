@@ -217,10 +217,6 @@ enum sim_held sim_held_of(struct sim *sim, const struct sim_share *share)
 
 /* ---- the part of an LDM ---- */
 
-#define PART_BYTES                                                                                 \
-    (PST_BLOCK_BYTES + sizeof(uint64_t)) /* a header, and what stands for the rest                 \
-                                          */
-
 /* Opens the directory of the part: a handle. */
 static int open_part(struct sim_node *node, const struct sim_part *part, uint32_t index)
 {
@@ -246,8 +242,8 @@ static void fill(struct sim *sim, const struct sim_share *share, uint32_t index,
 int sim_part_write(struct sim *sim, struct sim_node *node, const struct sim_share *share,
                    uint32_t part, enum sim_part_state state)
 {
-    static const size_t bytes_of[] = {0, PST_BLOCK_BYTES, PART_BYTES};
-    static char bytes[PART_BYTES] __attribute__((aligned(8)));
+    static const size_t bytes_of[] = {0, PST_BLOCK_BYTES, SIM_PART_BYTES};
+    static char bytes[SIM_PART_BYTES] __attribute__((aligned(8)));
     struct layout_name name = layout_part_file(share->parts[part].number, node->id);
     int directory = open_part(node, &share->parts[part], part);
     if (directory < 0)
@@ -277,7 +273,8 @@ bool sim_part_is_whole(struct sim *sim, const struct sim_share *share, uint32_t 
 {
     struct sim_bytes found = {NULL, 0};
     uint64_t digest = share->part_digests[part];
-    bool is_whole = sim_disk_read(sim, share, SIM_PART, part, &found) && found.size == PART_BYTES &&
+    bool is_whole = sim_disk_read(sim, share, SIM_PART, part, &found) &&
+                    found.size == SIM_PART_BYTES &&
                     memcmp(found.bytes + PST_BLOCK_BYTES, &digest, sizeof(digest)) == 0;
     free(found.bytes);
     return is_whole;

@@ -122,7 +122,7 @@ enum sim_checker {
     X(TROUBLE_TO_SENDER, MASTER, "an LDM's trouble goes to its proxy instead of masterRef")        \
     X(OTHER_MASTER, MASTER, "an order names another master")                                       \
     X(ABORT_MISSES_LDM, MASTER, "an abort does not go to one LDM")                                 \
-    X(WRITE_LOST, RESTORE, "the storage confirms the contents of a file, and has none")            \
+    X(WRITE_LOST, RESTORE, "the storage confirms the contents of a file, and has zeros")           \
     X(FSYNC_LOST, RESTORE, "the storage confirms an fsync of a file, and does none")               \
     X(DIRECTORY_FSYNC_LOST, RESTORE,                                                               \
       "the storage confirms an fsync of a directory, and does none")                               \

@@ -239,7 +239,7 @@ static int stop(struct sim *sim, struct sim_node *node, uint32_t index, struct s
     result->sums = part->sums;
     if (sim_planted(sim, SIM_PLANT_LOSES_SUMS))
         result->sums.source_bytes &= UINT32_MAX;
-    result->file_bytes = HUGE_SUM;
+    result->file_bytes = SIM_PART_BYTES;
     memcpy(result->digest, &part->digest, sizeof(part->digest));
     return 0;
 }

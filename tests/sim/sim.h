@@ -389,6 +389,7 @@ bool sim_disk_is_durable(const struct sim *sim, const struct sim_share *share, e
 
 /* What an LDM does to its part; a header and a digest stand for its contents. */
 enum sim_part_state { SIM_PART_BLANK, SIM_PART_BEGUN, SIM_PART_DURABLE };
+#define SIM_PART_BYTES (PST_BLOCK_BYTES + sizeof(uint64_t))
 int sim_part_write(struct sim *sim, struct sim_node *node, const struct sim_share *share,
                    uint32_t part, enum sim_part_state state);
 int sim_part_remove(struct sim_node *node, const struct sim_share *share, uint32_t part);

@@ -465,9 +465,11 @@ static int fill(struct pst_repository *repository, int handle, const char *name,
     if (!error && disk->inodes[inode].kind != PST_REPOSITORY_FILE)
         error = disk->inodes[inode].kind == PST_REPOSITORY_OTHER ? -ELOOP : -EISDIR;
     error = step(repository, MODEL_WRITE, directory, name, error);
-    if (error || is_ignored(disk, MODEL_WRITE))
+    if (error)
         return error;
     set_contents(&disk->inodes[inode].seen, data, bytes);
+    if (is_ignored(disk, MODEL_WRITE) && bytes > 0)
+        memset(disk->inodes[inode].seen.bytes, 0, bytes);
     disk->inodes[inode].is_synced = false;
     return 0;
 }

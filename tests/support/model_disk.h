@@ -55,7 +55,8 @@ struct model_disk {
     bool is_dead; /* nothing works any more, until model_disk_lose_power() or …_end_process() */
 
     /* Set by a test: while it looks or prepares: no records, no faults; for a run that nobody will
-     * ask what it did: no records; a kind of operation that returns success and does nothing. */
+     * ask what it did: no records; a kind of operation that returns success and does nothing; a
+     * file that was to be written has zeros. */
     bool is_quiet;
     bool keeps_no_records;
     enum model_op ignored;

@@ -152,6 +152,39 @@ directory_inside_source() {
     expect_file second
 }
 
+# What happens to its directory while a backup is made would not be noticed by who writes into open files.
+meanwhile() { # COMMAND… in the backup directory
+    : >"$log"
+    head -c 2500000 /dev/urandom >"$disk/src/large"
+    expect_exit 0 "$penstock" pace --node "$memory/1.socket" 1M
+    "$penstock" backup --node "$memory/1.socket" --number 50 >"$memory/out" 2>"$memory/err" &
+    local client=$! status=0
+    wait_until compgen -G "$disk/to/BACKUP-50/*/*.data" >/dev/null
+    "$@"
+    wait "$client" || status=$?
+    [ "$status" = 1 ] || fail_with_logs "$1: exit $status"
+    rm "$disk/src/large"
+    expect_exit 0 "$penstock" pace --node "$memory/1.socket" max
+}
+
+directory_replaced_meanwhile() {
+    mv "$disk/to" "$disk/to.then"
+    mkdir "$disk/to"
+}
+
+changed_meanwhile() {
+    meanwhile directory_replaced_meanwhile
+    expect_log '/to is another directory than when the backup began'
+    expect_absent "$disk/to.then/BACKUP-50"
+    rmdir "$disk/to"
+    mv "$disk/to.then" "$disk/to"
+    meanwhile find "$disk/to/BACKUP-50" -name '*.data' -delete
+    expect_log 'BACKUP-50.1.data: it was removed or replaced since it was written: No such file'
+    expect_absent "$disk/to/BACKUP-50"
+    back_up 0
+    expect_file second
+}
+
 stop() {
     kill -TERM "$process"
     wait "$process" || fail_with_logs "the node ends with $?"
@@ -167,4 +200,5 @@ environment_gone
 directory_made_anew
 directory_is_locked
 directory_inside_source
+changed_meanwhile
 stop

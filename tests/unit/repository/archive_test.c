@@ -253,6 +253,24 @@ static void an_abort_leaves_nothing(void)
     end();
 }
 
+/* Whoever removes a part, or empties it, is not noticed by the LDM that writes it. */
+static void a_part_that_is_gone_fails_the_backup(void)
+{
+    struct pst_commit prepared;
+    begin(NODE_ALONE);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    write_parts();
+    storage_remove(&storage, part_path(2));
+    CU_ASSERT_EQUAL(prepare(&prepared), -ENOENT);
+    storage_put(&storage, part_path(2), "x", 1);
+    CU_ASSERT_EQUAL(prepare(&prepared), -PST_E_READ_BACK);
+    CU_ASSERT_FALSE(has(inside(layout_node_manifest(NUMBER, NODE))));
+    remove_parts();
+    CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
+    CU_ASSERT_TRUE(storage_is_empty(&storage));
+    end();
+}
+
 /* One that an LDM could not remove, or has yet to: nobody else's, so the removal is not whole. The
  * sweep that follows knows it by its header. */
 static void a_part_that_is_left_is_reported(void)
@@ -702,6 +720,7 @@ static void a_disk_that_lies_is_found(void)
         begin(NODE_ALONE);
         define.flags = verifies ? PST_BACKUP_VERIFY : 0;
         CU_ASSERT_EQUAL(define_it(), 0);
+        write_parts();
         storage.disk->ignored = from_decision ? MODEL_ANY : MODEL_SYNC_FILE;
         int error = prepare(&prepared);
         CU_ASSERT_EQUAL(error, verifies && !from_decision ? -PST_E_READ_BACK : 0);
@@ -711,6 +730,7 @@ static void a_disk_that_lies_is_found(void)
             error = decide(&prepared);
         CU_ASSERT_EQUAL(error, verifies ? -PST_E_READ_BACK : 0);
         CU_ASSERT_EQUAL(is_decided(), !verifies);
+        remove_parts();
         if (error)
             CU_ASSERT_EQUAL(pst_archive_clean_up(archive), 0);
         end();
@@ -772,6 +792,7 @@ int main(void)
         {"a shared backup has marks", a_shared_backup_has_marks},
         {"a join needs the locks", a_join_needs_the_locks},
         {"an abort leaves nothing", an_abort_leaves_nothing},
+        {"a part that is gone fails the backup", a_part_that_is_gone_fails_the_backup},
         {"a part that is left is reported", a_part_that_is_left_is_reported},
         {"debris is swept, and doubt reported", debris_is_swept_and_doubt_reported},
         CU_TEST_INFO_NULL,

@@ -115,6 +115,16 @@ static void one_with_doubts_is_not_left(void)
     end("backups are in doubt in that one");
 }
 
+static void one_that_does_not_stay_is_named(void)
+{
+    begin(true);
+    CU_ASSERT_EQUAL(pst_repository_lease_stays(&lease), 0);
+    replace();
+    CU_ASSERT_EQUAL(pst_repository_lease_stays(&lease), -ESTALE);
+    CU_ASSERT_TRUE(is_open_at(old.path));
+    end("is another directory than when the backup began");
+}
+
 static void one_that_is_gone_is_named(void)
 {
     begin(false);
@@ -163,6 +173,7 @@ int main(void)
         {"another is taken with its locks", another_is_taken_with_its_locks},
         {"one in use is not taken", one_in_use_is_not_taken},
         {"one with doubts is not left", one_with_doubts_is_not_left},
+        {"one that does not stay is named", one_that_does_not_stay_is_named},
         {"one that is gone is named", one_that_is_gone_is_named},
         {"a child that lives on holds nothing", a_child_that_lives_on_holds_nothing},
         CU_TEST_INFO_NULL,

@@ -151,10 +151,15 @@ static void another_nodes_part_stays(void)
 /* What the backup that was defined has of it: a manifest, with data in backup NUMBER - 1. */
 static void prepare(bool refers)
 {
+    static const char block[PST_BLOCK_BYTES];
     const struct pst_gci gci = {.start_gci = 1, .stop_gci = 1};
     struct pst_commit written;
     const struct pst_archive_item part = {.item = 1, .file_bytes = PST_BLOCK_BYTES};
     pst_archive_add_part(archive, &part);
+    storage_put(&storage,
+                storage_inside(archive->node.common.number,
+                               layout_part(archive->node.common.number, NODE, 1, 1).text),
+                block, sizeof(block));
     if (refers) {
         struct pst_manifest_origin *origin = &archive->node.origins[archive->node.origins_count++];
         *origin = (struct pst_manifest_origin){.number = NUMBER - 1, .bytes = 1, .objects = 1};
