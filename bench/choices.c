@@ -169,11 +169,18 @@ static bool parse_cpus(const char *text, cpu_set_t *cpus)
     return !text[-1];
 }
 
+/* The kernel leaves out what the process cannot have, and says nothing. */
+static bool move_to(const char *list)
+{
+    cpu_set_t cpus, got;
+    return parse_cpus(list, &cpus) && sched_setaffinity(0, sizeof(cpus), &cpus) == 0 &&
+           sched_getaffinity(0, sizeof(got), &got) == 0 && CPU_EQUAL(&cpus, &got);
+}
+
 int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,
                   struct common_choices *common)
 {
     static char beside[PROGRAM_PATH_BYTES];
-    cpu_set_t cpus;
     int status = choices_parse(argc, argv, choices, more, rest);
     if (status >= 0)
         return status;
@@ -181,9 +188,8 @@ int choices_begin(int argc, char **argv, const struct choice *choices, const cha
         facts_note_program(common->penstock);
     else
         common->penstock = program_beside("penstock", beside);
-    if (!common->cpus ||
-        (parse_cpus(common->cpus, &cpus) && sched_setaffinity(0, sizeof(cpus), &cpus) == 0))
+    if (!common->cpus || move_to(common->cpus))
         return -1;
-    (void)fprintf(stderr, "penstock-bench: --cpus: cannot run on '%s'\n", common->cpus);
+    (void)fprintf(stderr, "penstock-bench: --cpus: cannot run on all of '%s'\n", common->cpus);
     return 2;
 }

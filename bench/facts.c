@@ -17,30 +17,39 @@
 #include <unistd.h>
 
 #include "bench/program.h"
+#include "engine/base/utf8.h"
 
-void facts_refuse_debug(void)
+static void refuse_debug(const char *what, const char *build)
 {
-    if (strncmp(BENCH_BUILD, "Rel", 3) == 0 || strncmp(BENCH_BUILD, "MinSizeRel", 10) == 0 ||
+    if (strncmp(build, "Rel", 3) == 0 || strncmp(build, "MinSizeRel", 10) == 0 ||
         getenv("PENSTOCK_BENCH_ANY_BUILD"))
         return;
     (void)fprintf(
         stderr,
-        "penstock-bench: this is a build for debugging (%s), whose figures say nothing of "
+        "penstock-bench: %s is a build for debugging (%.*s), whose figures say nothing of "
         "Penstock: use scripts/build, or set PENSTOCK_BENCH_ANY_BUILD=1 to try it out\n",
-        BENCH_BUILD);
+        what, (int)strcspn(build, ",\n"), build);
     exit(2);
+}
+
+void facts_refuse_debug(void)
+{
+    refuse_debug("this", BENCH_BUILD);
 }
 
 void facts_print_text(const char *text)
 {
     (void)putchar('"');
-    for (; *text; text++) {
+    while (*text) {
+        uint32_t point;
+        size_t bytes = pst_utf8_decode(text, strlen(text), &point);
         if (*text == '"' || *text == '\\')
             printf("\\%c", *text);
         else if ((unsigned char)*text < 0x20)
             printf("\\u%04x", (unsigned char)*text);
         else
-            (void)putchar(*text);
+            printf("%.*s", bytes ? (int)bytes : 3, bytes ? text : "\xef\xbf\xbd");
+        text += bytes ? bytes : 1;
     }
     (void)putchar('"');
 }
@@ -98,28 +107,33 @@ static void print_machine(bool json)
 }
 
 static const char *program_path;
+static char program_version[4096]; /* what it prints of itself */
 
 void facts_note_program(const char *path)
 {
-    program_path = path;
-}
-
-/* The first lines of its --version: the version and the commit. */
-static void print_program(bool json)
-{
-    char output[4096], text[2 * PROGRAM_PATH_BYTES];
+    static const char build[] = "\nbuild: ";
     struct program program = {0};
     struct program_cost cost;
-    program_add(&program, program_path);
+    program_path = path;
+    program_add(&program, path);
     program_add(&program, "--version");
-    if (program_run(&program, &cost, output, sizeof(output)) != 0)
-        output[0] = '\0';
-    char *commit = strchr(output, '\n');
-    if (commit)
-        commit[strcspn(commit + 1, "\n") + 1] = '\0';
-    if (commit)
-        *commit = ',';
-    (void)snprintf(text, sizeof(text), "%s: %s", program_path, output);
+    if (program_run(&program, &cost, program_version, sizeof(program_version)) != 0)
+        program_version[0] = '\0';
+    const char *found = strstr(program_version, build);
+    if (found)
+        refuse_debug(path, found + strlen(build));
+}
+
+/* The version and the commit, the first two lines. */
+static void print_program(bool json)
+{
+    char text[2 * PROGRAM_PATH_BYTES];
+    int version = (int)strcspn(program_version, "\n"), commit = 0;
+    const char *second = program_version + version;
+    if (*second)
+        commit = (int)strcspn(++second, "\n");
+    (void)snprintf(text, sizeof(text), "%s: %.*s%s%.*s", program_path, version, program_version,
+                   commit ? "," : "", commit, second);
     print_fact(json, "penstock", text);
 }
 

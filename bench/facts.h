@@ -11,7 +11,8 @@
  * environment variable PENSTOCK_BENCH_ANY_BUILD is set. */
 void facts_refuse_debug(void);
 
-/* Another program than the one beside this is measured: facts_print says of what build it is. */
+/* Another program than the one beside this is measured: facts_print says of what commit it is. A
+ * build for debugging is refused likewise. */
 void facts_note_program(const char *path);
 
 /* Prints host, kernel, CPUs, NUMA nodes, memory, load, commit, the whole command line, and of the

@@ -111,7 +111,7 @@ static void take_lines(const struct live *live, uint64_t from, uint64_t to, stru
         double us = end ? strtod(text + at, &after) : -1;
         if (!end)
             break;
-        if (us >= 0 && after > text + at && after <= end)
+        if (us >= 0 && us < 1e12 && after > text + at && after <= end)
             latency_add(latency, (uint64_t)(us * 1e3));
         at = (uint64_t)(end - text) + 1;
     }

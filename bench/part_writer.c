@@ -282,8 +282,7 @@ static int start_threads(const struct options *options, struct writer *writers, 
                                   .number = i,
                                   .dirfd = dirfd,
                                   .part.file.fd = -1};
-        (void)snprintf(writer->name, sizeof(writer->name), "penstock-bench.%d.%u.data",
-                       (int)getpid(), i);
+        (void)snprintf(writer->name, sizeof(writer->name), "%u.data", i);
         int error = pthread_create(&writer->thread, NULL, run_writer, writer);
         if (error) { /* the threads before it wait at the barrier for ever: leave with them */
             (void)fprintf(stderr, "penstock-bench: no thread: %s\n", strerror(error));
@@ -434,6 +433,14 @@ static void set_up(struct write_job *job, uint64_t files, uint64_t chunk_bytes, 
                    options->null_sink ? " --sink null" : "");
 }
 
+/* Open until the process ends. */
+static void open_scratch(struct write_job *job)
+{
+    const char *path = program_scratch(job->options.dir, NULL);
+    job->dirfd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bench_must(job->dirfd >= 0, path);
+}
+
 int bench_write(int argc, char **argv)
 {
     static struct write_job job = {.common = COMMON_CHOICES_DEFAULT(5),
@@ -459,13 +466,11 @@ int bench_write(int argc, char **argv)
         (void)fprintf(stderr, "penstock-bench: --sink, --direct or --chunk: no such value\n");
         return 2;
     }
-    job.dirfd = open(job.options.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bench_must(job.dirfd >= 0, job.options.dir);
     program_catch_interrupts();
+    if (!job.options.null_sink)
+        open_scratch(&job);
     set_up(&job, files, chunk_bytes, depth, direct);
     const char *places[] = {job.options.dir, NULL};
     facts_print(job.common.json, argv, places);
-    status = run_all(&job);
-    (void)close(job.dirfd);
-    return status;
+    return run_all(&job);
 }

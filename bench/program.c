@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -75,8 +76,10 @@ static pid_t start(const struct program *program, int out, int err)
     bench_must(child >= 0, "fork");
     if (child > 0)
         return child;
-    if (err < 0)
+    if (err < 0) {
         (void)setpgid(0, 0);
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    }
     int null = open("/dev/null", O_RDONLY);
     if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || (err >= 0 && dup2(err, 2) < 0))
         _exit(127);
@@ -168,6 +171,7 @@ static struct {
     void (*end_users)(void);
 } scratch;
 
+#define SCRATCH_NAME_BYTES (int)(sizeof("penstock-bench-XXXXXX") - 1)
 #define LOCK_PATH_BYTES (PROGRAM_PATH_BYTES + 16)
 
 /* Beside it: penstock locks the directory itself. */
@@ -209,10 +213,12 @@ static bool is_scratch_removed(const char *scratch_path)
 static bool is_left_behind(const char *path)
 {
     struct stat status;
-    if (lstat(path, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != geteuid())
-        return false;
     char lock[LOCK_PATH_BYTES];
     lock_path(path, lock);
+    bool is_there = lstat(path, &status) == 0; /* not between two rounds */
+    if ((is_there && (!S_ISDIR(status.st_mode) || status.st_uid != geteuid())) ||
+        lstat(lock, &status) != 0 || !S_ISREG(status.st_mode) || status.st_uid != geteuid())
+        return false;
     int fd = take_lock(lock, 0);
     if (fd >= 0)
         (void)close(fd);
@@ -235,9 +241,9 @@ static void remove_left_behind(const char *place)
     DIR *directory = opendir(place);
     for (struct dirent *entry; directory && (entry = readdir(directory));) {
         char path[PROGRAM_PATH_BYTES];
-        if (fnmatch("penstock-bench-??????", entry->d_name, 0) != 0)
+        if (fnmatch("penstock-bench-??????.lock", entry->d_name, 0) != 0)
             continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", place, entry->d_name);
+        (void)snprintf(path, sizeof(path), "%s/%.*s", place, SCRATCH_NAME_BYTES, entry->d_name);
         if (is_left_behind(path) && !is_scratch_removed(path))
             perror(path);
     }

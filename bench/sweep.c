@@ -256,11 +256,11 @@ static void print_row(const struct configuration *one, const struct configuratio
     struct figures_range ratio =
         figures_paired(result->seconds, fastest->result.seconds, result->count);
     double seconds = median_of(one), gib = (double)result->bytes / (double)(1u << 30);
+    double cpu_s = gib > 0 ? figures_median(result->cpu_s, result->count).median / gib : 0;
     printf("%5llu %6s %6llu %7s %9s  %8s  %8.3f %7.0f  %9.3f  %5.2f", (unsigned long long)one->ldms,
            choices_size_text(one->chunk_bytes, chunk), (unsigned long long)one->depth, one->direct,
            one->compress, choices_size_text(buffer_bytes(one), buffers), seconds,
-           (double)result->bytes / 1e6 / seconds,
-           figures_median(result->cpu_s, result->count).median / gib, ratio.median);
+           (double)result->bytes / 1e6 / seconds, cpu_s, ratio.median);
     if (ratio.high > 0)
         printf(" [%.2f, %.2f]", ratio.low, ratio.high);
     printf("  %s\n", mark);
@@ -281,7 +281,8 @@ static void print_text(const struct sweep *sweep, const struct configuration *kn
     describe(knee, flags, sizeof(flags));
     printf(
         "\nThe knee has the fewest LDMs, then the least memory, of all that take no more than %.0f "
-        "%% longer than the fastest:\n\n    penstock backup %s\n\nor in the file of --config:\n\n",
+        "%% longer than the fastest:\n\n    penstock backup %s\n\nor in the file of --config, for "
+        "a node below [node]:\n\n",
         100 * (KNEE - 1), flags);
     print_ini(knee, "\n");
     printf("\n");

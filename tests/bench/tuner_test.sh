@@ -103,6 +103,13 @@ expect 0 sweep-next "$bench" sweep --source "dir:$work/source" --to "$work/to" -
 [ "$(ls "$work/to")" = $'penstock-bench-living\npenstock-bench-living.lock\npenstock-bench-other1' ] || fail "left: $(ls "$work/to")"
 exec 8<&-
 rm -r "$work/to"/penstock-bench-*
+"$bench" write --dir "$work/to" --bytes-per-file 1M --repeat 512 >/dev/null 2>&1 &
+while [ -z "$(ls "$work/to")" ]; do sleep 0.1; done
+kill -KILL $!
+wait $! 2>/dev/null || true
+: >"$work/to/penstock-bench-killed.lock" # between two rounds
+expect 0 write "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1
+[ -z "$(ls "$work/to")" ] || fail "write: what a killed one left is there: $(ls "$work/to")"
 for place in full closed; do
     status=0
     if [ $place = full ]; then "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 >/dev/full 2>"$work/full.err" || status=$?
@@ -140,6 +147,12 @@ jq -es '.[1] | .rounds == 3 and .bytes == 2097152 and .latency_us.count == 96 an
 expect 0 write "$bench" write --dir "$work/to" --bytes-per-file 1M --sink null --repeat 1 --cpus 0
 expect 2 write "$bench" write --dir "$work/to" --chunk 4097
 expect 2 write "$bench" write --dir "$work/to" --cpus 4000
+expect 2 write "$bench" write --dir "$work/to" --cpus 0-1000 # it would be measured on those that there are
+odd=$'to\xff\xc3\xa4'
+mkdir "$work/$odd"
+expect 0 write "$bench" write --dir "$work/$odd" --bytes-per-file 64K --repeat 1 --json
+iconv -f UTF-8 "$work/write.out" >/dev/null || fail 'write: JSON that is not UTF-8'
+grep -q $'to\xef\xbf\xbd\xc3\xa4 ' "$work/write.out" || fail 'write: a name that is not UTF-8'
 [ -z "$(ls "$work/to")" ] || fail 'write left something behind'
 
 echo '-- restore, verify'
@@ -199,3 +212,7 @@ Rel* | MinSizeRel) expect 0 debug "$bench" write --dir "$work/to" --bytes-per-fi
 *) expect 2 debug "$bench" write --dir "$work/to" --bytes-per-file 64K --repeat 1 ;;
 esac
 expect 0 help "$bench" write --help
+printf '#!/bin/sh\nprintf "penstock 1.2.3\\ncommit: abc\\nbuild: Debug, GNU\\n"\n' >"$work/old"
+chmod +x "$work/old"
+expect 2 debug "$bench" run --penstock "$work/old" --repeat 1 -- true
+[ "${build#Rel}" = "$build" ] || grep -q "/old is a build for debugging (Debug)" "$work/debug.err" || fail 'a program that is a build for debugging'
