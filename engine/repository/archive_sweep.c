@@ -398,9 +398,10 @@ static int has_origin(const struct pst_archive *archive, uint32_t number, uint32
     if (backup < 0)
         return repository_is_no_directory(backup) ? 0 : backup;
     int has = decision_read(archive->repository, backup, number, &manifest, &file, NULL);
+    bool is_of_all = !has && manifest.nodes_count == 1; /* a master may not know what others name */
     if (!has)
         has = is_among(manifest.origins, manifest.origins_count, origin, uid);
-    else if (has == -ENOENT)
+    if ((!has && !is_of_all) || has == -ENOENT)
         has = shares_have_origin(archive, backup, number, origin, uid);
     repository_close(archive->repository, backup);
     return has;

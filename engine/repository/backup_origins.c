@@ -64,14 +64,32 @@ bool pst_backup_has_unknown_origins(const struct pst_backup *backup)
     return has;
 }
 
+/* The i-th that it names; NULL: there are no more. What the decision has no room for, because its
+ * nodes refer to more than one of them may, these name themselves. */
+static const struct pst_manifest_origin *origin_at(const struct pst_backup *backup, uint32_t i)
+{
+    const struct pst_cluster_manifest *cluster = &backup->cluster;
+    const struct pst_manifest_origin *found = NULL;
+    bool is_full = cluster->origins_count == PST_ORIGINS_MAX && backup->nodes;
+    if (i < cluster->origins_count)
+        return &cluster->origins[i];
+    i -= cluster->origins_count;
+    for (uint32_t node = 0; is_full && !found && node < cluster->nodes_count; node++) {
+        uint32_t count = backup->nodes[node].origins_count;
+        if (i < count)
+            found = &backup->nodes[node].origins[i];
+        i -= count;
+    }
+    return found;
+}
+
 static bool names(const struct pst_backup *backup, const struct pst_backup *origin)
 {
-    for (uint32_t i = 0; i < backup->cluster.origins_count; i++) {
-        if (origin->has_uid &&
-            memcmp(backup->cluster.origins[i].uid, origin->uid, sizeof(origin->uid)) == 0)
-            return true;
-    }
-    return false;
+    const struct pst_manifest_origin *named;
+    bool has = false;
+    for (uint32_t i = 0; origin->has_uid && !has && (named = origin_at(backup, i)); i++)
+        has = memcmp(named->uid, origin->uid, sizeof(origin->uid)) == 0;
+    return has;
 }
 
 /* What has data in it is younger, whatever its number. */
@@ -192,7 +210,7 @@ static int read_origins_of(struct pst_backup *backup, struct pst_repository *rep
         return -ENOMEM;
     int error = node_manifest_read(repository, directory, name, node, NULL, NULL);
     for (uint32_t i = 0; !error && i < node->origins_count; i++)
-        (void)enter_origin(&backup->cluster, &node->origins[i]);
+        backup->has_unknown |= !enter_origin(&backup->cluster, &node->origins[i]);
     if (!error)
         pst_manifest_release_node(node);
     backup->has_unknown = backup->has_unknown || error;
@@ -282,8 +300,8 @@ static bool has_all(const struct pst_backup *backup, const struct pst_manifest_o
 static struct fault look_at_origins(const struct pst_backup *backup)
 {
     struct fault fault = {0};
-    for (uint32_t i = 0; !fault.origin && i < backup->cluster.origins_count; i++) {
-        const struct pst_manifest_origin *origin = &backup->cluster.origins[i];
+    const struct pst_manifest_origin *origin;
+    for (uint32_t i = 0; !fault.origin && (origin = origin_at(backup, i)); i++) {
         fault.found = pst_backup_origin(backup, origin->uid, origin->number);
         if (!fault.found || (!is_there(fault.found) && !has_all(backup, origin, fault.found)))
             fault.origin = origin;

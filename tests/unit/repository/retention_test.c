@@ -110,6 +110,24 @@ static void months_and_years_are_of_the_calendar(void)
     CU_ASSERT_STRING_EQUAL(kept(), "1 5");
 }
 
+/* More than a decision has room for, for its nodes refer to others than its master. */
+static void what_a_node_alone_names_stays(void)
+{
+    begin();
+    for (int day = 0; day < 3; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    nodes[2].origins_count = 1;
+    nodes[2].origins[0].number = 1;
+    memcpy(nodes[2].origins[0].uid, backups[0].uid, sizeof(backups[0].uid));
+    backups[2].cluster.origins_count = PST_ORIGINS_MAX;
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 3");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason, "holds data of backup 3");
+}
+
 /* And what holds data of that, whatever the rules say of it. */
 static void what_holds_data_of_one_that_stays_stays(void)
 {
@@ -571,6 +589,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"the newest of each period stay", the_newest_of_each_period_stay},
         {"months and years are of the calendar", months_and_years_are_of_the_calendar},
+        {"what a node alone names stays", what_a_node_alone_names_stays},
         {"what holds data of one that stays stays", what_holds_data_of_one_that_stays_stays},
         {"what one that cannot be read may refer to stays",
          what_one_that_cannot_be_read_may_refer_to_stays},

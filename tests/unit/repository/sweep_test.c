@@ -188,10 +188,48 @@ static void what_one_in_doubt_has_data_in_stays(void)
     }
 }
 
+/* The decision of backup NUMBER, by a node that refers to nothing. */
+static void decide(void)
+{
+    struct pst_cluster_manifest *manifest = calloc(1, sizeof(*manifest));
+    struct pst_manifest_text text;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(manifest);
+    memcpy(manifest->common.uid, uid, sizeof(uid));
+    manifest->common.number = NUMBER;
+    manifest->common.cluster_id = 9;
+    manifest->common.start_gci = manifest->common.stop_gci = 1;
+    manifest->master_node = 1;
+    manifest->nodes_count = 2;
+    manifest->nodes[0] = (struct pst_manifest_node){.node = 1, .file_bytes = 100};
+    manifest->nodes[1] = (struct pst_manifest_node){.node = NODE, .file_bytes = 100};
+    CU_ASSERT_EQUAL_FATAL(pst_manifest_encode_cluster(manifest, &text), 0);
+    storage_put(&storage, inside(layout_cluster_manifest(NUMBER)), text.text, text.bytes);
+    free(text.text);
+    free(manifest);
+}
+
+static void what_a_share_has_data_in_stays_though_its_master_names_nothing(void)
+{
+    const struct layout_name lost = layout_node_manifest(NUMBER - 1, NODE);
+    for (int refers = 0; refers < 2; refers++) {
+        begin();
+        CU_ASSERT_EQUAL(define(1, uid, 3), 0);
+        prepare(refers);
+        decide();
+        CU_ASSERT_EQUAL(define_number(NUMBER - 1, NODE, other_uid, 2), 0);
+        prepare(false);
+        CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+        CU_ASSERT_EQUAL(has(storage_inside(NUMBER - 1, lost.text)), refers);
+        end();
+    }
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
         {"what one in doubt has data in stays", what_one_in_doubt_has_data_in_stays},
+        {"what a share has data in stays though its master names nothing",
+         what_a_share_has_data_in_stays_though_its_master_names_nothing},
         {"a define sweeps", a_define_sweeps},
         {"a define that is refused leaves what is there",
          a_define_that_is_refused_leaves_what_is_there},
