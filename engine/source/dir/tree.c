@@ -29,6 +29,9 @@
 #define TICK_NS INT64_C(20000000)
 #define COARSE_TICK_NS INT64_C(2000000000)
 
+/* The clock of a file system on another host is no further ahead. */
+#define AHEAD_NS INT64_C(60000000000)
+
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
 static struct tree_level *top(struct tree *tree)
@@ -49,12 +52,16 @@ static int64_t ns_of(const struct timespec *time)
     return (int64_t)((uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec);
 }
 
-/* A reading of the level begins, or began when a thread opened it, which may be long ago. */
+/* A reading of the level begins, or began when a thread opened it, which may be long ago. A change
+ * shows for sure a tick after the ctime; by a clock that is behind, a tick after it was met. */
 static void begin_reading(struct tree_level *level, const struct ahead_dir *dir)
 {
     int64_t age_ns = ns_of(&dir->opened) - ns_of(&dir->ctime);
+    int64_t rest_ns = (dir->ctime.tv_nsec ? TICK_NS : COARSE_TICK_NS) - (age_ns > 0 ? age_ns : 0);
+    bool has_rested = level->has_rested && ns_of(&dir->ctime) == ns_of(&level->ctime);
+    bool is_safe = rest_ns <= 0 || age_ns < -AHEAD_NS || has_rested;
     level->ctime = dir->ctime;
-    level->is_recent = age_ns < (dir->ctime.tv_nsec ? TICK_NS : COARSE_TICK_NS);
+    level->rest_ns = is_safe ? 0 : rest_ns;
 }
 
 static void push(struct tree *tree, struct ahead_dir *dir)
@@ -219,6 +226,12 @@ static int set_path_to_entry(struct tree *tree, const struct tree_level *level, 
     return 1;
 }
 
+static void rest(int64_t ns)
+{
+    const struct timespec pause = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    nanosleep(&pause, NULL);
+}
+
 /* Begins anew with a level whose end was read. 0 or -errno. */
 static int read_again(struct tree *tree, struct tree_level *level)
 {
@@ -239,7 +252,7 @@ static int read_again(struct tree *tree, struct tree_level *level)
 /* At the end of a level: 1: it is read again; 0: nothing is missing, as far as can be told; or
  * -errno. A file that is replaced by a rename, or gets another name, while its directory is read
  * may be in what was read under neither: where the directory has changed, it is read until it did
- * not. */
+ * not; and where a change may not have shown, until it would have. */
 static int end_level(struct tree *tree, struct tree_level *level)
 {
     struct stat status;
@@ -247,10 +260,13 @@ static int end_level(struct tree *tree, struct tree_level *level)
         return -errno;
     bool has_changed = ns_of(&status.st_ctim) != ns_of(&level->ctime);
     level->readings++;
-    if (!has_changed && (level->readings > 1 || !level->is_recent))
+    level->has_rested = !has_changed;
+    if (!has_changed && level->rest_ns == 0)
         return 0;
     if (level->is_blind || level->readings == READINGS_MAX)
         return has_changed ? -PST_E_CHANGED : 0;
+    if (!has_changed)
+        rest(level->rest_ns);
     int error = read_again(tree, level);
     return error ? error : 1;
 }

@@ -38,7 +38,8 @@ struct tree_level {
     enum tree_asks asks;
     /* Whether it is read again when it has been read (tree.c): */
     struct timespec ctime; /* when this reading began */
-    bool is_recent;        /* a change may have left it as it is */
+    int64_t rest_ns;       /* so long a change may leave it as it is */
+    bool has_rested;       /* since the reading before, which saw no change */
     bool is_blind;         /* not all of its names are in seen */
     uint32_t readings;     /* that have ended */
     uint64_t number;       /* of the directory, in seen */
