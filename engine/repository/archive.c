@@ -306,8 +306,7 @@ static int end_node(struct pst_archive *archive, const struct pst_gci *gci)
         node->sources[i].details = archive->config->sources[i]->details;
     for (uint32_t i = 0; i < archive->parts; i++)
         pst_part_sums_add(&node->common.sums, &node->parts[i].sums);
-    archive_end_base(archive);
-    return error;
+    return error ? error : archive_end_base(archive);
 }
 
 static int encode_node(const struct pst_archive *archive, struct pst_manifest_text *text)

@@ -2,9 +2,11 @@
  * archive's thread. */
 #include "engine/repository/archive_base.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/repository/archive_files.h"
 #include "engine/repository/layout.h"
 #include "engine/repository/node_manifest.h"
 
@@ -37,11 +39,43 @@ int archive_find_base(struct pst_archive *archive)
     return 0;
 }
 
-void archive_end_base(struct pst_archive *archive)
+/* What this node has of it, a draft of one that was cut off. */
+static int find_share(const struct pst_archive *archive, uint32_t number)
 {
-    if (archive->base && *archive->base)
-        archive->node.origins_count =
-            base_uses(*archive->base, archive->node.origins, &archive->node.common.version);
+    struct pst_repository *repository = archive->repository;
+    uint32_t node = archive->config->node;
+    int backup = repository_open_backup(repository, number);
+    if (backup < 0)
+        return backup;
+    int has = repository_has(repository, backup, layout_node_manifest(number, node).text);
+    if (has == 0)
+        has = repository_has(repository, backup, layout_draft(number, node).text);
+    repository_close(repository, backup);
+    return has ? has : -ENOENT;
+}
+
+/* A hold keeps prune off them, and nobody else. */
+static int check_origins(const struct pst_archive *archive)
+{
+    for (uint32_t i = 0; i < archive->node.origins_count; i++) {
+        uint32_t number = archive->node.origins[i].number;
+        int found = find_share(archive, number);
+        if (found < 0)
+            return archive_fail(archive, layout_backup(number).text,
+                                "it was removed or moved while a backup was made that has data in "
+                                "it, which is given up",
+                                found);
+    }
+    return 0;
+}
+
+int archive_end_base(struct pst_archive *archive)
+{
+    if (!archive->base || !*archive->base)
+        return 0;
+    archive->node.origins_count =
+        base_uses(*archive->base, archive->node.origins, &archive->node.common.version);
+    return check_origins(archive);
 }
 
 static void add(struct pst_cluster_manifest *cluster, const struct pst_manifest_origin *origin)
