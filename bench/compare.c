@@ -69,10 +69,11 @@ static bool read_rows(struct rows *rows)
             read_facts(rows, line);
             continue;
         }
-        struct row *row = row_of(rows, key);
-        if (row)
-            row->count += line_figures(line, "seconds", row->seconds + row->count,
-                                       RESULT_ROUNDS_MAX - row->count);
+        static double seconds[RESULT_ROUNDS_MAX];
+        uint32_t count = line_figures(line, "seconds", seconds, RESULT_ROUNDS_MAX);
+        struct row *row = count > 0 ? row_of(rows, key) : NULL;
+        for (uint32_t i = 0; row && i < count && row->count < RESULT_ROUNDS_MAX; i++)
+            row->seconds[row->count++] = seconds[i];
     }
     free(line);
     (void)fclose(file);

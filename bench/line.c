@@ -2,6 +2,7 @@
 #include "bench/line.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -66,7 +67,8 @@ uint32_t line_figures(const char *line, const char *name, double *figures, uint3
         double figure = strtod(at + 1, &end);
         if (end == at + 1)
             break;
-        figures[count++] = figure;
+        if (isfinite(figure) && figure > 0)
+            figures[count++] = figure;
         at = skip_blanks(end);
     }
     return count;

@@ -16,7 +16,7 @@ const char *line_last(const char *text);
 /* 0 where there is no such member, or no such number. */
 uint64_t line_number(const char *line, const char *name);
 
-/* The numbers of an array, room at most; returns how many. */
+/* The numbers above 0 of an array, room at most; returns how many. */
 uint32_t line_figures(const char *line, const char *name, double *figures, uint32_t room);
 
 /* Copies a string, without its escapes' backslashes; false: there is none, or it is too long. */

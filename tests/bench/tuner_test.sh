@@ -138,6 +138,9 @@ expect 0 compare "$bench" compare --json "$work/a" "$work/other"
 jq -es 'map(select(.message_type == "difference")) | length == 1 and .[0].fact == "commit" and .[0].b == "0000000"' "$work/compare.out" >/dev/null ||
     fail 'compare: differences as JSON'
 expect 1 compare "$bench" compare "$work/a" "$work/chosen.ini"
+sed 's/"seconds":\[[^]]*\]/"seconds":[0.0,0.0]/' "$work/sweep-json.out" >"$work/zero"
+expect 1 compare "$bench" compare --json "$work/zero" "$work/a" # a ratio to nothing is none
+grep -q 'zero: no result of penstock-bench' "$work/compare.err" || fail 'compare: times of 0'
 expect 2 compare "$bench" compare "$work/a"
 
 echo '-- write'

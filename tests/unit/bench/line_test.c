@@ -23,6 +23,8 @@ static void members_are_found_and_their_likes_are_not(void)
     CU_ASSERT_EQUAL(line_figures(line, "list", figures, 2), 2);
     CU_ASSERT_EQUAL(line_figures(line, "none", figures, 8), 0);
     CU_ASSERT_EQUAL(line_figures(line, "bytes", figures, 8), 0);
+    CU_ASSERT_EQUAL(line_figures("{\"list\":[nan,0,inf,1e999,-1,4]}", "list", figures, 8), 1);
+    CU_ASSERT_EQUAL(figures[0], 4);
 }
 
 /* Wherever it is cut, nothing is read past its end. */
