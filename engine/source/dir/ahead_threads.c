@@ -24,8 +24,11 @@
 struct ahead_block *ahead_take_block(struct ahead *ahead, struct ahead_dir *dir)
 {
     struct ahead_block *block = ahead->free_blocks;
-    assert(block);
-    ahead->free_blocks = block->next;
+    assert(block || ahead->blocks_used < ahead->blocks_count);
+    if (block)
+        ahead->free_blocks = block->next;
+    else
+        block = &ahead->blocks[ahead->blocks_used++];
     block->next = NULL;
     block->dir = dir;
     block->count = 0;

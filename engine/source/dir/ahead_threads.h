@@ -64,7 +64,8 @@ struct ahead {
     uint32_t opened;       /* directories by threads, that the walk has not entered */
     struct ahead_dir *top; /* where the walk is */
     struct ahead_block *blocks, *free_blocks;
-    struct ahead_dir *free_dirs; /* by sibling */
+    uint32_t blocks_count, blocks_used; /* of blocks; those never used are not in free_blocks */
+    struct ahead_dir *free_dirs;        /* by sibling */
     uint32_t free_dirs_count;
     struct ahead_dir dirs[AHEAD_DIRS_MAX];
 };
