@@ -122,61 +122,19 @@ static int add(struct listing_job *job, struct pst_object *object,
     return 1;
 }
 
-/* ---- the data of regular files ---- */
+/* ---- kinds of files ---- */
 
 /* Finds where the data of a file are, and enters how many they are in its object, so that its holes
  * are known to be holes. Where they are too many to be kept, that is not known beforehand. */
-static int find_data(struct listing_job *job, const struct found *found, struct pst_object *object)
+static int find_data(struct listing_job *job, const struct extents_of *of)
 {
     struct attributes *attributes = &job->attributes;
-    int fd;
-    int error =
-        extents_open(&job->tree, found->directory, found->name, found->path, &found->status, &fd);
-    if (error)
-        return error;
-    extents_find(&job->extents, fd, object->size);
-    if (fd >= 0)
-        close(fd);
-    if (job->extents.is_all)
+    int error = extents_find(&job->extents, &job->tree, of);
+    if (!error && job->extents.is_all)
         attributes->bytes += pst_object_data_encode(extents_bytes(&job->extents),
                                                     attributes->encoded + attributes->bytes);
-    return 0;
-}
-
-/* What lies behind the extents that were kept. */
-static int add_more(struct listing_job *job, const struct found *found, uint64_t offset)
-{
-    uint64_t size = (uint64_t)found->status.st_size;
-    int fd;
-    int error =
-        extents_open(&job->tree, found->directory, found->name, found->path, &found->status, &fd);
-    while (!error && offset < size) {
-        uint64_t length = size - offset;
-        if (fd >= 0)
-            extents_next(fd, size, &offset, &length);
-        if (length == 0)
-            break;
-        error = pst_packer_extent(&job->packer, offset, length);
-        offset += length;
-    }
-    if (fd >= 0)
-        close(fd);
     return error;
 }
-
-static int add_data(struct listing_job *job, const struct found *found)
-{
-    const struct extents *extents = &job->extents;
-    uint64_t end = 0;
-    int error = extents->count == 0 ? pst_packer_look(&job->packer) : 0;
-    for (uint32_t i = 0; !error && i < extents->count; i++) {
-        error = pst_packer_extent(&job->packer, extents->list[i].offset, extents->list[i].length);
-        end = extents->list[i].offset + extents->list[i].length;
-    }
-    return error || extents->is_all ? error : add_more(job, found, end);
-}
-
-/* ---- kinds of files ---- */
 
 /* Adds the file with its data. names: further ones of the same, behind path. *id: of its object; 0:
  * it was left out. */
@@ -202,13 +160,14 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     /* What is in a snapshot is known again as what it is a snapshot of. */
     dev_t device = status->st_dev == job->device ? job->dir->place.device : status->st_dev;
     const struct identity_of of = {found->directory, found->name, status, device};
+    const struct extents_of data_of = {found->directory, found->name, found->path, status};
     bool is_known =
         !error && object.size &&
         identity_find(&job->system, job->packer.sink, &of, &object, &job->attributes, &file);
     if (is_known && job->untold)
         error = notes_lost(&job->notes, found->path, job->attributes.lost, job->untold);
     if (!error && object.size && !is_known)
-        error = find_data(job, found, &object);
+        error = find_data(job, &data_of);
     if (error)
         return error;
     int added = add(job, &object, object.size ? &file : NULL);
@@ -217,7 +176,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
     *id = object.id;
     if (is_known)
         return pst_packer_look(&job->packer);
-    return object.size ? add_data(job, found) : 0;
+    return object.size ? extents_add(&job->extents, &job->tree, &job->packer, &data_of) : 0;
 }
 
 /* ---- files with several names ---- */

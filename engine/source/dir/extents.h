@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "engine/source/dir/tree.h"
+#include "penstock/packer.h"
 
 /* Data of one file that are known before its entry is made. */
 #define EXTENTS_AHEAD 1024u
@@ -21,18 +22,23 @@ struct extents {
     struct extent list[EXTENTS_AHEAD];
 };
 
-/* Opens a file in an open directory, of which status is, if it may have holes; *fd -1: it has none,
- * or cannot be opened, which its reader will report. Only a shortage of our own is an error. The
- * descriptor is the caller's; path names the file if the call hangs. */
-PST_MUST_USE int extents_open(struct tree *tree, int directory, const char *name, const char *path,
-                              const struct stat *status, int *fd);
+/* Of which file. */
+struct extents_of {
+    int directory; /* fd of the directory that name is in */
+    const char *name;
+    const char *path; /* names the file if a call hangs */
+    const struct stat *status;
+};
 
-/* From the first data at or after *offset, *length bytes up to the next hole or the size; a
- * length of 0: there are none. A file system without holes reports that all is data. */
-void extents_next(int fd, uint64_t size, uint64_t *offset, uint64_t *length);
+/* Finds the first extents of a file. A file that cannot be opened is taken to be all data, which
+ * its reader will report. Only a shortage of our own is an error. */
+PST_MUST_USE int extents_find(struct extents *extents, struct tree *tree,
+                              const struct extents_of *of);
 
-/* Finds the first extents of a file; fd -1: all of it is data. */
-void extents_find(struct extents *extents, int fd, uint64_t size);
+/* Adds those, and the ones behind them that were not kept, to the packer's object, which is the
+ * file. 0, or what ends the listing. */
+PST_MUST_USE int extents_add(const struct extents *extents, struct tree *tree,
+                             struct pst_packer *packer, const struct extents_of *of);
 
 uint64_t extents_bytes(const struct extents *extents);
 
