@@ -4,7 +4,8 @@
  * fstatat(2) and statx(2) of a name that begins with "bad" fail with that errno. UNREACHABLE=gone:
  * the first file that is looked at is removed when the second is. UNREACHABLE=changed: a file
  * cut-BYTES is cut to that when it was looked at, one called "grown" gets longer, and "replaced"
- * another. CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
+ * another. UNREACHABLE=moved: when "mover" was looked at, MOVED_FROM is renamed to MOVED_TO.
+ * CLOCK=SECONDS: the time since 1970, with CLOCK_FROM=PATH from when there is such a file.
  * FILE_SYSTEM=MAGIC: by fstatfs(2) all files lie on a file system of this kind.
  * IGNORED=1: chown(2) and chmod(2) do nothing, and say that it is done.
  * UNSYNCED=PATH: syncfs(2) of the file system there fails, as where a disk has lost what it took.
@@ -71,6 +72,8 @@ static void looked_at(int directory, const char *name, int result, mode_t type)
         remove_first(directory, name);
     if (strcmp(mode, "changed") == 0)
         change(directory, name);
+    if (strcmp(mode, "moved") == 0 && strcmp(name, "mover") == 0)
+        rename(getenv("MOVED_FROM"), getenv("MOVED_TO"));
 }
 
 int fstatat(int directory, const char *restrict name, struct stat *restrict status, int flags)

@@ -75,6 +75,25 @@ changed_before_it_is_read() {
     rm -r "$memory/src"
 }
 
+# From a directory that is not read yet to one that was: it is in the backup.
+moved_to_where_the_listing_was() {
+    local name order
+    for name in a b c; do mkdir -p "$memory/src/$name"; done
+    mapfile -t order < <(ls -U "$memory/src")
+    mkdir "$memory/src/${order[2]}/tree"
+    echo file >"$memory/src/${order[2]}/tree/file"
+    echo mover >"$memory/src/${order[1]}/mover"
+    sleep 0.1
+    export MOVED_FROM=$memory/src/${order[2]}/tree MOVED_TO=$memory/src/${order[0]}/tree
+    rm -rf "$memory/to" "$memory/target"
+    expect_exit 0 env LD_PRELOAD="$preloaded" UNREACHABLE=moved "$penstock" backup --source "dir:$memory/src" --to "$memory/to" --ldms 1
+    [ -e "$MOVED_TO" ] || fail 'nothing was moved'
+    expect_exit 0 "$penstock" verify --from "$memory/to"
+    restore 0
+    diff -r "$memory/src" "$memory/target" || fail 'not what is there'
+    rm -r "$memory/src"
+}
+
 no_name_can_be_read() {
     mkdir -p "$memory/src/deeper"
     echo secret >"$memory/src/one"
@@ -177,5 +196,6 @@ kept_by_nobody
 file_systems_that_hide_changes
 one_of_two_names_goes
 changed_before_it_is_read
+moved_to_where_the_listing_was
 no_name_can_be_read
 wrong_clock

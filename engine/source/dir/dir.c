@@ -15,7 +15,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/parent.h"
-#include "engine/source/dir/tree.h"
+#include "engine/source/dir/kernel_system.h"
 
 static bool is_root(const struct dir_source *dir, const char *path)
 {
@@ -123,7 +123,7 @@ static int look(struct dir_place *place, int root_fd, const char **advice)
     place->medium = S_ISBLK(status.st_mode) ? status.st_rdev : 0;
     if (place->file && !S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode))
         return -PST_E_CHANGED;
-    int kernels_own = tree_is_kernel_file_system(root_fd);
+    int kernels_own = kernel_system_holds(root_fd);
     if (kernels_own > 0)
         *advice = "it lies in a file system of the kernel's own (such as /proc or /sys), which "
                   "holds no data to back up";

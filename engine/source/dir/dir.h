@@ -17,16 +17,18 @@
  * A command of the user's may freeze the source (freeze.h), and print a path: then what is there is
  * read as if it were PATH.
  *
- * What changes meanwhile: gone (ENOENT only) is counted as vanished; a file that changes between
- * listing and reading is the reader's to find out (pst_fragment_file). What may not be read is
- * counted as unreadable and logged. A file's own permission is tested only where it is opened, by
- * the reader.
+ * What changes meanwhile: directories that have changed are looked at once more at the end, for
+ * what was moved there (tree.h). Gone (ENOENT only) is counted as vanished; a file that changes
+ * between listing and reading is the reader's to find out (pst_fragment_file). What may not be read
+ * is counted as unreadable and logged. A file's own permission is tested only where it is opened,
+ * by the reader.
  *
  * Where backups have a base, a file is looked for in that by its path, size, mtime, ctime, device
  * and inode, and, if it is there, neither opened nor read.
  *
- * Memory of a listing: about 1.3 MiB, 2.1 MiB more where threads read ahead (for several LDMs), and
- * up to 160 bytes for each inode with several links, with at most 16 MiB of names.
+ * Memory of a listing: about 1.3 MiB, 2.1 MiB more where threads read ahead (for several LDMs), up
+ * to 160 bytes for each inode with several links, with at most 16 MiB of names, and what the second
+ * look needs (walked.h).
  */
 #ifndef PST_ENGINE_SOURCE_DIR_DIR_H
 #define PST_ENGINE_SOURCE_DIR_DIR_H

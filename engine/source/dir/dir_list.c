@@ -108,7 +108,7 @@ static int read_attributes(struct listing_job *job, const struct found *found,
 
 /* Adds an object with the attributes that were read for it: 1 if it was added, 0 if it was left
  * out, or what ends the listing. */
-static int add(struct listing_job *job, struct pst_object *object,
+static int add(struct listing_job *job, const struct found *found, struct pst_object *object,
                const struct pst_fragment_file *file)
 {
     object->attributes = job->attributes.bytes ? job->attributes.encoded : NULL;
@@ -119,6 +119,7 @@ static int add(struct listing_job *job, struct pst_object *object,
     if (error)
         return error;
     job->counter++;
+    tree_keep(&job->tree, object->path, &found->status);
     return 1;
 }
 
@@ -170,7 +171,7 @@ static int add_file(struct listing_job *job, const struct found *found, uint32_t
         error = find_data(job, &data_of);
     if (error)
         return error;
-    int added = add(job, &object, object.size ? &file : NULL);
+    int added = add(job, found, &object, object.size ? &file : NULL);
     if (added <= 0)
         return added;
     *id = object.id;
@@ -188,9 +189,11 @@ static int add_link(struct listing_job *job, const struct found *found, uint64_t
     int error = pst_packer_link(&job->packer, &object);
     if (error == -EINVAL)
         return trouble(job, found->path, "a name that no catalogue entry can describe", error);
-    if (!error)
-        job->counter++;
-    return error;
+    if (error)
+        return error;
+    job->counter++;
+    tree_keep(&job->tree, object.path, &found->status);
+    return 0;
 }
 
 /* Adds one file with all its names; what the first is to be is read through any of them. */
@@ -332,7 +335,7 @@ static int add_node(struct listing_job *job, const struct found *found, struct p
             notes_apart(&job->notes, found->path);
     }
     int error = read_attributes(job, found, object, false);
-    int added = error ? error : add(job, object, NULL);
+    int added = error ? error : add(job, found, object, NULL);
     if (added > 0 && link && !link->waiting)
         links_set_object(link, status, object->id);
     return added < 0 ? added : 0;
@@ -418,7 +421,7 @@ static int add_directory(struct listing_job *job, const struct found *found)
         object.flags = PST_OBJECT_UNREADABLE;
     }
     int failed = read_attributes(job, found, &object, is_entered && !error);
-    int added = failed ? failed : add(job, &object, NULL);
+    int added = failed ? failed : add(job, found, &object, NULL);
     if (added > 0 && is_entered && !error)
         return heed_tag(job, found);
     return added < 0 ? added : 0;
@@ -449,6 +452,31 @@ static int add_found(struct listing_job *job, const struct found *found)
 
 /* ---- the walk ---- */
 
+/* error: of the look at it. */
+static int add_entry(struct listing_job *job, struct found *found, int error)
+{
+    if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
+        return trouble(job, found->path, "path of more than 4095 bytes", -ENAMETOOLONG);
+    if (!error && !job->dir->is_still && S_ISREG(found->status.st_mode))
+        databases_look(&job->databases, found->directory, found->name, found->path, &found->status);
+    if (excludes_match(&job->excludes, found->path, S_ISDIR(found->status.st_mode))) {
+        job->notes.excluded++;
+        return 0;
+    }
+    if (error == -PST_E_CHANGED)
+        return trouble(job, found->path, "another file has got this name", error);
+    if (error)
+        return trouble(job, found->path, "cannot stat a file", error);
+    found->hints = tree_hints(&job->tree);
+    return add_found(job, found);
+}
+
+static uint64_t left_out(const struct listing_job *job)
+{
+    return job->listing->unreadable + job->notes.excluded;
+}
+
+/* What is named, or left out as asked for, is not sought any more. */
 static int visit(struct listing_job *job)
 {
     struct found found = {
@@ -456,23 +484,14 @@ static int visit(struct listing_job *job)
         .name = tree_name(&job->tree),
         .path = job->tree.path,
     };
+    uint64_t before = left_out(job);
     int error = tree_look(&job->tree, &found.status);
     if (error == TREE_MET)
         return 0;
-    if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
-        return trouble(job, found.path, "path of more than 4095 bytes", -ENAMETOOLONG);
-    if (!error && !job->dir->is_still && S_ISREG(found.status.st_mode))
-        databases_look(&job->databases, found.directory, found.name, found.path, &found.status);
-    if (excludes_match(&job->excludes, found.path, S_ISDIR(found.status.st_mode))) {
-        job->notes.excluded++;
-        return 0;
-    }
-    if (error == -PST_E_CHANGED)
-        return trouble(job, found.path, "another file has got this name", error);
-    if (error)
-        return trouble(job, found.path, "cannot stat a file", error);
-    found.hints = tree_hints(&job->tree);
-    return add_found(job, &found);
+    error = add_entry(job, &found, error);
+    if (left_out(job) != before)
+        tree_keep(&job->tree, NULL, &found.status);
+    return error;
 }
 
 static int add_root(struct listing_job *job)
@@ -485,10 +504,9 @@ static int add_root(struct listing_job *job)
     return add_directory(job, &root);
 }
 
-static int walk(struct listing_job *job)
+static int walk_on(struct listing_job *job)
 {
-    int more;
-    int error = add_root(job);
+    int more, error = 0;
     while (!error && (more = tree_next(&job->tree)) != 0) {
         if (more > 0)
             error = visit(job);
@@ -500,9 +518,32 @@ static int walk(struct listing_job *job)
     return error;
 }
 
+/* LDMs have all that was found when the second look begins. */
+static int end_walk(struct listing_job *job)
+{
+    int error = settle_all(job);
+    return error ? error : pst_packer_finish(&job->packer);
+}
+
+static int walk(struct listing_job *job)
+{
+    int error = add_root(job);
+    if (!error)
+        error = walk_on(job);
+    if (!error)
+        error = end_walk(job);
+    if (error || job->dir->is_still)
+        return error;
+    tree_look_again(&job->tree);
+    error = walk_on(job);
+    job->notes.unlooked = tree_unlooked(&job->tree);
+    return error;
+}
+
 static int list_tree(struct listing_job *job)
 {
-    int error = tree_open(&job->tree, job->dir->source.root_fd, job->dir->source.policy.ldms);
+    int error = tree_open(&job->tree, job->dir->source.root_fd, job->dir->source.policy.ldms,
+                          !job->dir->is_still);
     if (error)
         return error;
     error = walk(job);
@@ -543,9 +584,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     if (!error)
         error = job->dir->place.file ? list_file(job) : list_tree(job);
     if (!error)
-        error = settle_all(job);
-    if (!error)
-        error = pst_packer_finish(&job->packer);
+        error = end_walk(job);
     if (!error)
         notes_end(&job->notes);
     job->dir->databases = job->notes.databases;

@@ -7,6 +7,7 @@
 
 #include "engine/base/activity.h"
 #include "engine/base/own_error.h"
+#include "engine/source/dir/identity.h"
 
 /* *fd -1: the file has no holes, or cannot be opened. */
 static int open_for_holes(struct tree *tree, const struct extents_of *of, int *fd)
@@ -21,7 +22,7 @@ static int open_for_holes(struct tree *tree, const struct extents_of *of, int *f
     pst_activity_end();
     if (opened < 0)
         return pst_is_own_error(opened) ? opened : 0;
-    if (tree_is_file(opened, of->status))
+    if (identity_is_of(opened, of->status))
         *fd = opened;
     else
         close(opened);

@@ -105,3 +105,10 @@ bool identity_find(struct identity_system *system, struct pst_fragment_sink *sin
     *file = (struct pst_fragment_file){.inode = place, .flags = PST_FRAGMENT_FILE_IN_BASE};
     return true;
 }
+
+bool identity_is_of(int fd, const struct stat *status)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && now.st_dev == status->st_dev && now.st_ino == status->st_ino &&
+           S_ISREG(now.st_mode);
+}

@@ -5,6 +5,7 @@
 #ifndef PST_ENGINE_SOURCE_DIR_IDENTITY_H
 #define PST_ENGINE_SOURCE_DIR_IDENTITY_H
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "engine/format/object.h"
@@ -41,5 +42,8 @@ struct identity_of {
 bool identity_find(struct identity_system *system, struct pst_fragment_sink *sink,
                    const struct identity_of *of, const struct pst_object *object,
                    struct attributes *attributes, struct pst_fragment_file *file);
+
+/* Whether the open fd is the regular file that status is of. */
+bool identity_is_of(int fd, const struct stat *status);
 
 #endif

@@ -14,6 +14,7 @@
 #include "engine/base/file_attr.h"
 #include "engine/format/file_attributes.h"
 #include "engine/source/dir/attributes.h"
+#include "engine/source/dir/identity.h"
 
 /* Linux 5.14; the number is the same everywhere. */
 #ifndef SYS_quotactl_fd
@@ -79,7 +80,7 @@ static int ask_opened(struct tree *tree, const struct inode_flags_of *of, struct
                             O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return fd == -EACCES && ask_unopened(of, found) == 0 ? 0 : fd;
-    int error = tree_is_file(fd, of->status) ? ask(fd, found) : -PST_E_CHANGED;
+    int error = identity_is_of(fd, of->status) ? ask(fd, found) : -PST_E_CHANGED;
     close(fd);
     return error;
 }

@@ -6,9 +6,23 @@
 
 #include "engine/base/log.h"
 #include "engine/base/own_error.h"
-#include "engine/source/dir/tree.h"
 
 #define DATABASES_NAMED_MAX 100u
+
+/* The path as one line of printable bytes, cut where text (text_bytes) ends. Returns text. */
+static const char *printable(const char *path, char *text, size_t text_bytes)
+{
+    size_t used = 0;
+    for (; *path && used + 5 < text_bytes; path++) {
+        unsigned char byte = (unsigned char)*path;
+        if (byte < ' ' || byte == 0x7f || byte == '\\')
+            used += (size_t)snprintf(text + used, text_bytes - used, "\\x%02x", byte);
+        else
+            text[used++] = *path;
+    }
+    text[used] = '\0';
+    return text;
+}
 
 bool notes_is_gone(int error)
 {
@@ -32,7 +46,7 @@ int notes_trouble(struct notes *notes, const char *path, const char *what, int e
         notes->sink->unreadable(notes->sink, path);
     pst_log(PST_LOG_WARNING, "source %s: %s (%s), so it is not in the backup: \"%s\"",
             notes->source->name, what, pst_error_text(error),
-            tree_printable(*path ? path : ".", text, sizeof(text)));
+            printable(*path ? path : ".", text, sizeof(text)));
     return 0;
 }
 
@@ -40,7 +54,7 @@ int notes_lost(struct notes *notes, const char *path, const char *attribute, int
 {
     char what[128], name[64];
     snprintf(what, sizeof(what), "cannot keep its attribute %s",
-             tree_printable(attribute ? attribute : "*", name, sizeof(name)));
+             printable(attribute ? attribute : "*", name, sizeof(name)));
     return notes_trouble(notes, path, what, error);
 }
 
@@ -49,7 +63,7 @@ void notes_skip(struct notes *notes, const char *path)
     char text[PST_LOG_LINE_BYTES];
     notes->listing->skipped++;
     pst_log(PST_LOG_DEBUG, "source %s: file of an unknown kind skipped: \"%s\"",
-            notes->source->name, tree_printable(path, text, sizeof(text)));
+            notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_kernel_system(struct notes *notes, const char *path)
@@ -59,7 +73,7 @@ void notes_kernel_system(struct notes *notes, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: what is in file systems of the kernel's own (such as /proc) is left "
                 "out: first \"%s\"",
-                notes->source->name, tree_printable(path, text, sizeof(text)));
+                notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_other_system(struct notes *notes, const char *path)
@@ -69,7 +83,7 @@ void notes_other_system(struct notes *notes, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: what is in other file systems that are mounted in it is left out "
                 "(--one-file-system=no backs it up): first \"%s\"",
-                notes->source->name, tree_printable(path, text, sizeof(text)));
+                notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_missing_subvolume(struct notes *notes, const char *path)
@@ -81,14 +95,14 @@ void notes_missing_subvolume(struct notes *notes, const char *path)
     pst_log(PST_LOG_WARNING,
             "source %s: a snapshot of Btrfs does not have the subvolumes in it, so what is in this "
             "one is not in the backup; make it a source of its own: \"%s\"",
-            notes->source->name, tree_printable(path, text, sizeof(text)));
+            notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_own(struct notes *notes, const char *path)
 {
     char text[PST_LOG_LINE_BYTES];
     pst_log(PST_LOG_INFO, "source %s: the backup directory in it is left out: \"%s\"",
-            notes->source->name, tree_printable(path, text, sizeof(text)));
+            notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_apart(struct notes *notes, const char *path)
@@ -98,7 +112,7 @@ void notes_apart(struct notes *notes, const char *path)
         pst_log(PST_LOG_WARNING,
                 "source %s: a file with several names that changed while they were listed, or "
                 "shares its inode number, is no hard link in the backup: \"%s\"",
-                notes->source->name, tree_printable(path, text, sizeof(text)));
+                notes->source->name, printable(path, text, sizeof(text)));
 }
 
 void notes_database(struct notes *notes, const char *kind, const char *path, const char *advice)
@@ -110,8 +124,7 @@ void notes_database(struct notes *notes, const char *kind, const char *path, con
             "source %s: a %s database is in use, and its files are read while it writes them, so "
             "what is restored of it may be damaged: use %s, or a snapshot (--freeze-command): "
             "\"%s\"",
-            notes->source->name, kind, advice,
-            tree_printable(*path ? path : ".", text, sizeof(text)));
+            notes->source->name, kind, advice, printable(*path ? path : ".", text, sizeof(text)));
 }
 
 void notes_end(const struct notes *notes)
@@ -127,6 +140,11 @@ void notes_end(const struct notes *notes)
     if (notes->other_systems > 1)
         pst_log(PST_LOG_WARNING, "source %s: %llu other file systems were left out in all", name,
                 (unsigned long long)notes->other_systems);
+    if (notes->unlooked > 0)
+        pst_log(PST_LOG_WARNING,
+                "source %s: %llu directories had no second look, which took too long: what was "
+                "moved there from others while these were listed may not be in the backup",
+                name, (unsigned long long)notes->unlooked);
     if (notes->databases > DATABASES_NAMED_MAX)
         pst_log(PST_LOG_WARNING, "source %s: %llu databases in use in all", name,
                 (unsigned long long)notes->databases);

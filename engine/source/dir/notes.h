@@ -17,6 +17,7 @@ struct notes {
     uint64_t other_systems;  /* likewise */
     uint64_t excluded;       /* names that were left out, or whose contents were, as asked for */
     uint64_t databases;      /* in use */
+    uint64_t unlooked;       /* directories without a second look */
     uint64_t apart;          /* names that became files of their own, though others of one inode */
 };
 

@@ -7,19 +7,18 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/base/activity.h"
 #include "engine/base/clock.h"
 #include "engine/base/own_error.h"
+#include "engine/source/dir/kernel_system.h"
 
 /* So often a directory is read, if it changes each time. */
 #define READINGS_MAX 8u
@@ -31,6 +30,11 @@
 
 /* The clock of a file system on another host is no further ahead. */
 #define AHEAD_NS INT64_C(60000000000)
+
+/* So often all directories are looked at again, if things were found each time; and so long, since
+ * the last one was found: a listing from which nothing comes must not look like one that hangs. */
+#define ROUNDS_MAX 8u
+#define AGAIN_NS UINT64_C(20000000000)
 
 #define DIRECTORY_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
 
@@ -64,7 +68,7 @@ static void begin_reading(struct tree_level *level, const struct ahead_dir *dir)
     level->rest_ns = is_safe ? 0 : rest_ns;
 }
 
-static void push(struct tree *tree, struct ahead_dir *dir)
+static void push_level(struct tree *tree, struct ahead_dir *dir, uint64_t number)
 {
     assert(tree->depth < TREE_DEPTH_MAX);
     if (tree->depth >= TREE_OPEN)
@@ -74,16 +78,27 @@ static void push(struct tree *tree, struct ahead_dir *dir)
         .path_bytes = (uint32_t)tree->path_bytes,
         .device = dir->device,
         .inode = dir->inode,
-        .number = tree->entered++,
+        .number = number,
         .seen_before = tree->seen.count,
         .entered = dir->opened,
     };
     begin_reading(top(tree), dir);
 }
 
+static void push(struct tree *tree, struct ahead_dir *dir)
+{
+    uint64_t parent = tree->depth > 0 ? top(tree)->number : 0;
+    if (tree->again.is_wanted)
+        walked_enter(&tree->walked, tree->entered, parent, tree->depth > 0 ? tree_name(tree) : "",
+                     dir->device);
+    push_level(tree, dir, tree->entered++);
+}
+
 static void pop(struct tree *tree)
 {
     shut(tree, top(tree));
+    if (!top(tree)->is_again)
+        walked_leave(&tree->walked, top(tree)->number, top(tree)->asks);
     seen_forget(&tree->seen, top(tree)->seen_before);
     tree->depth--;
 }
@@ -144,7 +159,7 @@ static int push_opened(struct tree *tree, int fd,
     return 0;
 }
 
-int tree_open(struct tree *tree, int root_fd, uint32_t ldms)
+int tree_open(struct tree *tree, int root_fd, uint32_t ldms, bool looks_again)
 {
     tree->root_fd = root_fd;
     tree->depth = 0;
@@ -152,10 +167,12 @@ int tree_open(struct tree *tree, int root_fd, uint32_t ldms)
     tree->path[0] = '\0';
     tree->entered = 0;
     tree->seen = (struct seen_names){0};
-    uint64_t seed;
-    if (getrandom(&seed, sizeof(seed), 0) < 0)
+    tree->walked = (struct walked){0};
+    tree->again = (struct tree_again){.is_wanted = looks_again};
+    if (getrandom(&tree->walked.seed, sizeof(tree->walked.seed), 0) < 0 ||
+        clock_gettime(CLOCK_REALTIME_COARSE, &tree->again.began)) /* as the kernel dates files */
         return -errno;
-    int error = ahead_open(ldms, seed, &tree->ahead);
+    int error = ahead_open(ldms, tree->walked.seed, &tree->ahead);
     if (error)
         return error;
     int fd = openat(root_fd, ".", DIRECTORY_FLAGS);
@@ -171,6 +188,8 @@ void tree_close(struct tree *tree)
         pop(tree);
     ahead_close(tree->ahead);
     seen_free(&tree->seen);
+    walked_free(&tree->walked);
+    tree->again.is_wanted = false;
 }
 
 static void set_path_to_level(struct tree *tree, const struct tree_level *level)
@@ -226,12 +245,6 @@ static int set_path_to_entry(struct tree *tree, const struct tree_level *level, 
     return 1;
 }
 
-static void rest(int64_t ns)
-{
-    const struct timespec pause = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-    nanosleep(&pause, NULL);
-}
-
 /* Begins anew with a level whose end was read. 0 or -errno. */
 static int read_again(struct tree *tree, struct tree_level *level)
 {
@@ -249,24 +262,37 @@ static int read_again(struct tree *tree, struct tree_level *level)
     return 0;
 }
 
+/* Nothing of the level is missing but what is moved there later, which a second look finds. */
+static int end_reading(struct tree *tree, const struct tree_level *level)
+{
+    walked_end(&tree->walked, level->number,
+               level->rest_ns > 0 ? WALKED_UNSURE : ns_of(&level->ctime));
+    return 0;
+}
+
 /* At the end of a level: 1: it is read again; 0: nothing is missing, as far as can be told; or
  * -errno. A file that is replaced by a rename, or gets another name, while its directory is read
  * may be in what was read under neither: where the directory has changed, it is read until it did
- * not; and where a change may not have shown, until it would have. */
+ * not; and where a change may not have shown, until it would have. In a second look that is left to
+ * the next round. */
 static int end_level(struct tree *tree, struct tree_level *level)
 {
     struct stat status;
+    if (tree->again.is_on)
+        return end_reading(tree, level);
     if (fstat(level->dir->fd, &status))
         return -errno;
     bool has_changed = ns_of(&status.st_ctim) != ns_of(&level->ctime);
     level->readings++;
     level->has_rested = !has_changed;
     if (!has_changed && level->rest_ns == 0)
-        return 0;
+        return end_reading(tree, level);
     if (level->is_blind || level->readings == READINGS_MAX)
-        return has_changed ? -PST_E_CHANGED : 0;
+        return has_changed ? -PST_E_CHANGED : end_reading(tree, level);
+    const struct timespec rest = {.tv_sec = level->rest_ns / 1000000000,
+                                  .tv_nsec = level->rest_ns % 1000000000};
     if (!has_changed)
-        rest(level->rest_ns);
+        nanosleep(&rest, NULL);
     int error = read_again(tree, level);
     return error ? error : 1;
 }
@@ -287,7 +313,7 @@ static int next_in(struct tree *tree, struct tree_level *level)
     }
 }
 
-int tree_next(struct tree *tree)
+static int next_in_all(struct tree *tree)
 {
     while (tree->depth > 0) {
         struct tree_level *level = top(tree);
@@ -301,6 +327,130 @@ int tree_next(struct tree *tree)
             return result;
     }
     return 0;
+}
+
+/* ---- the second look ---- */
+
+void tree_look_again(struct tree *tree)
+{
+    tree->again.is_on = tree->again.is_wanted;
+    tree->again.until_ns = pst_monotonic_ns() + AGAIN_NS;
+}
+
+uint32_t tree_unlooked(const struct tree *tree)
+{
+    return tree->again.is_on ? tree->walked.count - tree->again.next : 0;
+}
+
+static bool is_time_over(const struct tree *tree)
+{
+    return tree->again.is_on && pst_monotonic_ns() > tree->again.until_ns;
+}
+
+/* The next directory, by its path, in this round, or in one more where things were found in this
+ * one: others may have been moved meanwhile. */
+static bool next_walked(struct tree *tree, uint32_t *number)
+{
+    struct tree_again *again = &tree->again;
+    if (is_time_over(tree))
+        return false;
+    if (again->next == tree->walked.count && again->found > 0 && again->rounds < ROUNDS_MAX) {
+        again->next = 0;
+        again->found = 0;
+        again->rounds++;
+    }
+    if (again->next == tree->walked.count)
+        return false;
+    *number = again->next++;
+    tree->path_bytes = walked_path(&tree->walked, *number, tree->path);
+    return true;
+}
+
+/* Whether the directory at the path has changed since it was read: 1, 0 or -errno. */
+static int has_changed(struct tree *tree, const struct walked_dir *dir)
+{
+    struct stat now;
+    const char *path = tree->path_bytes ? tree->path : ".";
+    if (dir->ctime_ns == WALKED_UNREAD)
+        return 0;
+    pst_activity_begin("look again at", path);
+    int rc = fstatat(tree->root_fd, path, &now, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
+    pst_activity_end();
+    return rc ? -errno : dir->ctime_ns != ns_of(&now.st_ctim);
+}
+
+/* Enters it once more. 0 or -errno. */
+static int enter_again(struct tree *tree, uint32_t number)
+{
+    struct stat status;
+    pst_activity_begin("open the directory", tree->path);
+    int fd =
+        tree_open_file(tree, tree->root_fd, tree->path_bytes ? tree->path : ".", DIRECTORY_FLAGS);
+    int error = fd < 0 ? fd : ahead_look_at_opened(fd, &status);
+    pst_activity_end();
+    if (!error && !walked_is_on(&tree->walked, number, status.st_dev))
+        error = -EXDEV;
+    if (error && fd >= 0)
+        close(fd);
+    if (error)
+        return error;
+    push_level(tree, ahead_begin(tree->ahead, fd, &status, true), number);
+    top(tree)->is_again = true;
+    top(tree)->asks = tree->walked.dirs[number].asks;
+    return 0;
+}
+
+/* What was moved or removed, with all below it, or is under a mount by now. */
+static bool is_elsewhere(int error)
+{
+    return error == -ENOENT || error == -ENOTDIR || error == -ELOOP || error == -EXDEV;
+}
+
+/* Enters the next directory that has changed: 1; 0: there is none; or -errno. */
+static int enter_next(struct tree *tree)
+{
+    uint32_t number;
+    while (next_walked(tree, &number)) {
+        const struct walked_dir dir = tree->walked.dirs[number];
+        int result = has_changed(tree, &dir);
+        if (result > 0)
+            result = enter_again(tree, number);
+        else if (result == 0)
+            continue;
+        if (result == 0)
+            return 1;
+        if (!is_elsewhere(result))
+            return tree->path_bytes ? result : -PST_E_CHANGED;
+        tree->again.next = dir.end;
+    }
+    return 0;
+}
+
+static void give_up(struct tree *tree)
+{
+    tree->again.next -= tree->depth > 0; /* this directory counts as well */
+    while (tree->depth > 0)
+        pop(tree);
+}
+
+int tree_next(struct tree *tree)
+{
+    int result;
+    do {
+        if (is_time_over(tree))
+            give_up(tree);
+        result = next_in_all(tree);
+    } while (result == 0 && tree->again.is_on && (result = enter_next(tree)) > 0);
+    return result;
+}
+
+void tree_keep(struct tree *tree, const char *path, const struct stat *status)
+{
+    if (!tree->again.is_wanted)
+        return;
+    walked_keep(&tree->walked, status);
+    if (path)
+        walked_keep_path(&tree->walked, path);
 }
 
 int tree_fd(const struct tree *tree)
@@ -335,39 +485,11 @@ enum tree_asks tree_root_asks(const struct tree *tree)
     return tree->depth > 0 ? tree->levels[0].asks : TREE_ASKS_EACH;
 }
 
-/* Not in linux/magic.h. */
-#define CONFIGFS_MAGIC 0x62656570
-#define FUSE_CONTROL_MAGIC 0x65735543
-#define MQUEUE_MAGIC 0x19800202
-#define NFSD_MAGIC 0x6e667364
-#define RPC_PIPEFS_MAGIC 0x67596969
-
-/* Those of the kernel's own that hold no data of anybody's; some of their files never end. */
-static const uint32_t kernel_file_systems[] = {
-    PROC_SUPER_MAGIC,     SYSFS_MAGIC,   CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,
-    DEBUGFS_MAGIC,        TRACEFS_MAGIC, DEVPTS_SUPER_MAGIC, SECURITYFS_MAGIC,
-    SELINUX_MAGIC,        BPF_FS_MAGIC,  PSTOREFS_MAGIC,     EFIVARFS_MAGIC,
-    BINFMTFS_MAGIC,       NSFS_MAGIC,    SMACK_MAGIC,        CONFIGFS_MAGIC,
-    FUSE_CONTROL_MAGIC,   MQUEUE_MAGIC,  NFSD_MAGIC,         RPC_PIPEFS_MAGIC,
-    RDTGROUP_SUPER_MAGIC,
-};
-
-int tree_is_kernel_file_system(int fd)
-{
-    struct statfs file_system;
-    if (fstatfs(fd, &file_system))
-        return -errno;
-    for (size_t i = 0; i < sizeof(kernel_file_systems) / sizeof(kernel_file_systems[0]); i++)
-        if ((uint32_t)file_system.f_type == kernel_file_systems[i])
-            return 1;
-    return 0;
-}
-
 static int check_mount(struct tree *tree, int fd, const struct stat *status)
 {
     if (status->st_dev == top(tree)->device)
         return 0;
-    int kernels_own = tree_is_kernel_file_system(fd);
+    int kernels_own = kernel_system_holds(fd);
     return kernels_own > 0 ? -EXDEV : kernels_own;
 }
 
@@ -412,28 +534,52 @@ void tree_leave(struct tree *tree)
     pop(tree);
 }
 
-/* Whether what the current entry leads to was there before its directory was read, and so may have
- * had another name then. Where that is not known, it was. */
-static bool is_older_than_reading(const struct tree_level *level)
+/* Whether what the current entry leads to was born before that time. Where that is not known,
+ * unknown is the answer. */
+static bool is_older(const struct tree_level *level, const struct timespec *time, bool unknown)
 {
     struct statx found;
     if (statx(level->dir->fd, ahead_name(level->dir), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
               STATX_BTIME, &found) ||
         !(found.stx_mask & STATX_BTIME))
-        return true;
+        return unknown;
     const struct timespec born = {found.stx_btime.tv_sec, found.stx_btime.tv_nsec};
-    return ns_of(&born) < ns_of(&level->entered);
+    return ns_of(&born) < ns_of(time);
 }
 
-/* Whether the entry was not met before: 1, 0, -PST_E_CHANGED or -ENOMEM. */
+/* Whether the entry was not met before: 1, 0, -PST_E_CHANGED or -ENOMEM. What was there before its
+ * directory was read may have had another name then. */
 static int meet(struct tree *tree, uint64_t file)
 {
     struct tree_level *level = top(tree);
     int added = seen_add(&tree->seen, level->number, ahead_hash(level->dir), file);
     level->is_blind |= added == -EFBIG;
     if (added == -PST_E_CHANGED)
-        return is_older_than_reading(level) ? added : 0;
+        return is_older(level, &level->entered, true) ? added : 0;
     return added == -EFBIG ? 1 : added;
+}
+
+/* In a second look: whether the entry is missing in the backup, and was there all the time, or is a
+ * directory, which may have got what was: 1, 0, or -PST_E_CHANGED: the backup has something else at
+ * its path. Where no time of birth is known, what has not been written to since was there. */
+static int miss(struct tree *tree, const struct stat *status)
+{
+    struct walked *walked = &tree->walked;
+    struct tree_again *again = &tree->again;
+    const struct tree_level *level = top(tree);
+    bool is_directory = S_ISDIR(status->st_mode);
+    bool has_path = walked_has_path(walked, tree->path);
+    if (walked_has(walked, status) || (has_path && walked->is_full))
+        return 0;
+    if (has_path && is_directory && walked_has_child(walked, level->number, tree_name(tree)))
+        return 0; /* it has a second look of its own */
+    bool is_old = is_older(level, &again->began, ns_of(&status->st_mtim) < ns_of(&again->began));
+    if (!is_old && (has_path || !is_directory))
+        return 0;
+    walked_keep(walked, status);
+    again->found += is_old;
+    again->until_ns = pst_monotonic_ns() + AGAIN_NS;
+    return has_path ? -PST_E_CHANGED : 1;
 }
 
 int tree_look(struct tree *tree, struct stat *status)
@@ -441,31 +587,12 @@ int tree_look(struct tree *tree, struct stat *status)
     int error = ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
     uint64_t file = error ? UINT64_MAX : file_of(status->st_dev, status->st_ino);
     int met = meet(tree, error == -ENOENT ? SEEN_NOTHING : file); /* it may be back later */
+    if (tree->again.is_on && (met > 0 || met == -PST_E_CHANGED))
+        met = error ? 0 : miss(tree, status);
     return met == 0 ? TREE_MET : met < 0 ? met : error;
 }
 
 uint8_t tree_hints(const struct tree *tree)
 {
     return ahead_hints(tree->levels[tree->depth - 1].dir);
-}
-
-bool tree_is_file(int fd, const struct stat *status)
-{
-    struct stat now;
-    return fstat(fd, &now) == 0 && now.st_dev == status->st_dev && now.st_ino == status->st_ino &&
-           S_ISREG(now.st_mode);
-}
-
-const char *tree_printable(const char *path, char *text, size_t text_bytes)
-{
-    size_t used = 0;
-    for (; *path && used + 5 < text_bytes; path++) {
-        unsigned char byte = (unsigned char)*path;
-        if (byte < ' ' || byte == 0x7f || byte == '\\')
-            used += (size_t)snprintf(text + used, text_bytes - used, "\\x%02x", byte);
-        else
-            text[used++] = *path;
-    }
-    text[used] = '\0';
-    return text;
 }

@@ -3,6 +3,9 @@
  * has: nothing is collected or sorted, so the first entries come at once and memory is bounded
  * however wide or deep the tree is. Threads may read ahead (ahead.h); the order is the same.
  *
+ * What is moved meanwhile, from where the walk has not been to where it has, it has not met: a
+ * second look at the directories that have changed since finds it.
+ *
  * Only TREE_OPEN directories are open at a time. Deeper down, the topmost are closed and, on
  * the way back, opened again by their path beneath the root and read on from where they were.
  * Symlinks are never followed. One thread calls.
@@ -19,6 +22,7 @@
 #include "engine/base/limits.h"
 #include "engine/source/dir/ahead.h"
 #include "engine/source/dir/seen.h"
+#include "engine/source/dir/walked.h"
 #include "penstock/error.h"
 
 #define TREE_OPEN AHEAD_OPEN
@@ -45,6 +49,18 @@ struct tree_level {
     uint64_t number;       /* of the directory, in seen */
     size_t seen_before;    /* names in seen when it was entered */
     struct timespec entered;
+    bool is_again; /* it is looked at once more */
+};
+
+/* The second look. */
+struct tree_again {
+    bool is_wanted;
+    bool is_on;
+    struct timespec began; /* the walk: what was born before was there all the time */
+    uint32_t rounds;       /* that have begun */
+    uint32_t next;         /* directory to look at, of this round */
+    uint64_t found;        /* in this round */
+    uint64_t until_ns;     /* CLOCK_MONOTONIC */
 };
 
 struct tree {
@@ -56,14 +72,29 @@ struct tree {
     size_t path_bytes;
     uint64_t entered; /* directories */
     struct seen_names seen;
+    struct walked walked;
+    struct tree_again again;
     struct tree_level levels[TREE_DEPTH_MAX];
 };
 
 /* Begins at root_fd (any directory fd, O_PATH too; not owned). threads_max: that read ahead, at
- * most AHEAD_THREADS_MAX. 0 or -errno. */
-PST_MUST_USE int tree_open(struct tree *tree, int root_fd, uint32_t threads_max);
+ * most AHEAD_THREADS_MAX. looks_again: there is to be a second look. 0 or -errno. */
+PST_MUST_USE int tree_open(struct tree *tree, int root_fd, uint32_t threads_max, bool looks_again);
 
 void tree_close(struct tree *tree);
+
+/* The backup has what was looked at with this status, at this path, or is not to have it (path
+ * NULL). In vain after tree_close(). */
+void tree_keep(struct tree *tree, const char *path, const struct stat *status);
+
+/* When tree_next() has returned 0, and all that was met is kept: tree_next() goes on with the
+ * entries of directories that have changed since they were read. tree_look() passes over those
+ * whose files are kept, and those of new files. */
+void tree_look_again(struct tree *tree);
+
+/* When tree_next() has returned 0 again: directories that were not looked at, for it took too long.
+ */
+uint32_t tree_unlooked(const struct tree *tree);
 
 /* Goes to the next entry, which may be one that was met before: tree_look() tells. 1: tree->path is
  * it, and may be longer than PST_PATH_BYTES_MAX - 1. 0: there are no more. -errno: the directory
@@ -78,7 +109,7 @@ const char *tree_name(const struct tree *tree);
 
 /* Looks at the current entry (fstatat(2)): 0 or -errno. TREE_MET: the walk has met it before, and
  * passes over it. -PST_E_CHANGED: it has met the name, which now leads to another file, one that
- * may have had a name before that the walk has not met. */
+ * may have had a name before that the walk has not met, or, in a second look, had one. */
 PST_MUST_USE int tree_look(struct tree *tree, struct stat *status);
 
 /* The entry that was looked at has gone since: its name is met again if it comes back. */
@@ -108,15 +139,5 @@ bool tree_is_in(const struct tree *tree, const struct stat *status);
 void tree_set_asks(struct tree *tree, enum tree_asks asks);
 enum tree_asks tree_asks(const struct tree *tree);
 enum tree_asks tree_root_asks(const struct tree *tree);
-
-/* Whether the file system that fd (O_PATH too) lies in is the kernel's own and holds no data, such
- * as proc: 1, 0 or -errno. */
-PST_MUST_USE int tree_is_kernel_file_system(int fd);
-
-/* Whether the open fd is the regular file that status is of. */
-bool tree_is_file(int fd, const struct stat *status);
-
-/* The path as one line of printable bytes, cut where text (text_bytes) ends. Returns text. */
-const char *tree_printable(const char *path, char *text, size_t text_bytes);
 
 #endif

@@ -600,7 +600,7 @@ static void one_that_had_just_changed_when_it_was_opened_is_read_twice(void)
     make_long_directories();
     ASSERT_OK(stat("0", &status));
     now = status.st_ctim; /* the others are no older */
-    ASSERT_OK(tree_open(&tree, AT_FDCWD, LDMS));
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, LDMS, false));
     ahead = tree.ahead;
     enter_next(&tree);
     CU_ASSERT_EQUAL_FATAL(tree_next(&tree), 1);
@@ -826,7 +826,7 @@ static void a_directory_that_is_away_when_it_is_opened_is_met_again(void)
     static struct tree tree;
     struct stat status;
     REQUIRE(mkdir("one", 0755) == 0);
-    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1));
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1, false));
     CU_ASSERT_EQUAL_FATAL(tree_next(&tree), 1);
     ASSERT_OK(tree_look(&tree, &status));
     REQUIRE(rename("one", "two") == 0);
@@ -847,7 +847,7 @@ static int walk_exchanged(bool twice)
     static struct tree tree;
     struct stat status;
     int more, result = 0, looked = 0;
-    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1));
+    ASSERT_OK(tree_open(&tree, AT_FDCWD, 1, false));
     while ((more = tree_next(&tree)) > 0) {
         int look = tree_look(&tree, &status);
         result = look < 0 ? look : result;

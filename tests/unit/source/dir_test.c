@@ -501,7 +501,7 @@ static void a_directory_turned_symlink_is_not_entered(void)
     int root = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
     struct tree *tree = malloc(sizeof(*tree));
     CU_ASSERT_PTR_NOT_NULL_FATAL(tree);
-    ASSERT_OK(tree_open(tree, root, 0));
+    ASSERT_OK(tree_open(tree, root, 0, false));
     CU_ASSERT_EQUAL_FATAL(tree_next(tree), 1);
     CU_ASSERT_STRING_EQUAL(tree->path, "directory");
     ASSERT_OK(rmdir("directory"));
