@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "engine/base/own_error.h"
 #include "engine/repository/backup_origins.h"
 #include "engine/repository/series.h"
 
@@ -308,6 +309,19 @@ static void judge_other(struct judging *judging, const struct pst_backup *backup
                  pst_backup_state_text(backup->state));
 }
 
+/* Why it, or what holds data of it, cannot be read, though it may be whole; 0: that is not so. */
+static int hindrance_of(const struct pst_backup *backup)
+{
+    const struct pst_cluster_manifest *cluster = &backup->cluster;
+    int error = pst_is_unreachable(backup->error) ? backup->error : 0;
+    for (uint32_t i = 0; !error && i < cluster->origins_count; i++) {
+        const struct pst_backup *origin =
+            pst_backup_origin(backup, cluster->origins[i].uid, cluster->origins[i].number);
+        error = origin && pst_is_unreachable(origin->error) ? origin->error : 0;
+    }
+    return error;
+}
+
 /* What stays whatever the rules say. */
 static void apply_exceptions(const struct pst_retention *rules, const struct pst_backup *backup,
                              struct pst_retention_verdict *verdict)
@@ -341,8 +355,11 @@ static void judge(struct judging *judging, const struct pst_backup *backup,
     }
     if (backup->has_cluster)
         apply_label(judging->rules, backup, verdict);
+    int hindrance = backup->state == PST_BACKUP_COMPLETE ? 0 : hindrance_of(backup);
     if (backup->state == PST_BACKUP_COMPLETE)
         judge_complete(judging, backup, verdict);
+    else if (hindrance)
+        keep(verdict, "it cannot be read, and may be whole: %s", pst_error_text(hindrance));
     else
         judge_other(judging, backup, verdict);
     verdict->is_due = !verdict->is_kept;

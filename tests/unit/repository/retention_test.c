@@ -1,4 +1,5 @@
 /* Retention: which of the backups that a list describes stay, and why. No disk. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,6 +248,28 @@ static void what_is_not_complete_never_counts(void)
         rules.counts[PST_RETENTION_LAST] = 1;
         CU_ASSERT_STRING_EQUAL(kept(), states[i] == PST_BACKUP_SPLIT ? "1 3 4 5" : "4 5");
     }
+}
+
+/* Nor what refers to it. Whoever may read it can judge it. */
+static void what_cannot_be_read_stays(void)
+{
+    begin();
+    for (int day = 0; day < 4; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    backups[0].state = backups[1].state = PST_BACKUP_DAMAGED;
+    backups[0].error = -EACCES;
+    backups[1].error = -PST_E_BASE_MISSING;
+    refer(1, 0);
+    rules.counts[PST_RETENTION_LAST] = 1;
+    CU_ASSERT_STRING_EQUAL(kept(), "1 2 4");
+    CU_ASSERT_STRING_EQUAL(verdicts[0].reason,
+                           "it cannot be read, and may be whole: Permission denied");
+    CU_ASSERT_STRING_EQUAL(verdicts[1].reason, verdicts[0].reason);
+    backups[0].error = -PST_E_CORRUPT;
+    CU_ASSERT_STRING_EQUAL(kept(), "4");
 }
 
 /* Made after those with higher numbers: it was given a number, or has it from another directory. */
@@ -598,6 +621,7 @@ int main(void)
         {"within counts from the newest", within_counts_from_the_newest},
         {"a newest one of the future makes none old", a_newest_one_of_the_future_makes_none_old},
         {"what is not complete never counts", what_is_not_complete_never_counts},
+        {"what cannot be read stays", what_cannot_be_read_stays},
         {"the newest is the one made last", the_newest_is_the_one_made_last},
         {"numbers of another directory say nothing", numbers_of_another_directory_say_nothing},
         {"what verify found damaged never counts", what_verify_found_damaged_never_counts},
