@@ -130,6 +130,7 @@ static int add(struct listing_job *job, const struct found *found, struct pst_ob
 static int find_data(struct listing_job *job, const struct extents_of *of)
 {
     struct attributes *attributes = &job->attributes;
+    tick_await(&job->tree.ticks, of->status);
     int error = extents_find(&job->extents, &job->tree, of);
     if (!error && job->extents.is_all)
         attributes->bytes += pst_object_data_encode(extents_bytes(&job->extents),

@@ -23,13 +23,7 @@
 /* So often a directory is read, if it changes each time. */
 #define READINGS_MAX 8u
 
-/* Changes closer together than a tick of the kernel's clock, or of the file system's, may leave one
- * ctime. */
-#define TICK_NS INT64_C(20000000)
-#define COARSE_TICK_NS INT64_C(2000000000)
-
-/* The clock of a file system on another host is no further ahead. */
-#define AHEAD_NS INT64_C(60000000000)
+#define COARSE_TICK_NS INT64_C(2000000000) /* of file systems with whole seconds */
 
 /* So often all directories are looked at again, if things were found each time; and so long, since
  * the last one was found: a listing from which nothing comes must not look like one that hangs. */
@@ -51,19 +45,14 @@ static void shut(struct tree *tree, struct tree_level *level)
     level->dir = NULL;
 }
 
-static int64_t ns_of(const struct timespec *time)
-{
-    return (int64_t)((uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec);
-}
-
 /* A reading of the level begins, or began when a thread opened it, which may be long ago. A change
  * shows for sure a tick after the ctime; by a clock that is behind, a tick after it was met. */
 static void begin_reading(struct tree_level *level, const struct ahead_dir *dir)
 {
-    int64_t age_ns = ns_of(&dir->opened) - ns_of(&dir->ctime);
+    int64_t age_ns = tick_ns_of(&dir->opened) - tick_ns_of(&dir->ctime);
     int64_t rest_ns = (dir->ctime.tv_nsec ? TICK_NS : COARSE_TICK_NS) - (age_ns > 0 ? age_ns : 0);
-    bool has_rested = level->has_rested && ns_of(&dir->ctime) == ns_of(&level->ctime);
-    bool is_safe = rest_ns <= 0 || age_ns < -AHEAD_NS || has_rested;
+    bool has_rested = level->has_rested && tick_ns_of(&dir->ctime) == tick_ns_of(&level->ctime);
+    bool is_safe = rest_ns <= 0 || age_ns < -TICK_AHEAD_NS || has_rested;
     level->ctime = dir->ctime;
     level->rest_ns = is_safe ? 0 : rest_ns;
 }
@@ -266,7 +255,7 @@ static int read_again(struct tree *tree, struct tree_level *level)
 static int end_reading(struct tree *tree, const struct tree_level *level)
 {
     walked_end(&tree->walked, level->number,
-               level->rest_ns > 0 ? WALKED_UNSURE : ns_of(&level->ctime));
+               level->rest_ns > 0 ? WALKED_UNSURE : tick_ns_of(&level->ctime));
     return 0;
 }
 
@@ -282,17 +271,15 @@ static int end_level(struct tree *tree, struct tree_level *level)
         return end_reading(tree, level);
     if (fstat(level->dir->fd, &status))
         return -errno;
-    bool has_changed = ns_of(&status.st_ctim) != ns_of(&level->ctime);
+    bool has_changed = tick_ns_of(&status.st_ctim) != tick_ns_of(&level->ctime);
     level->readings++;
     level->has_rested = !has_changed;
     if (!has_changed && level->rest_ns == 0)
         return end_reading(tree, level);
     if (level->is_blind || level->readings == READINGS_MAX)
         return has_changed ? -PST_E_CHANGED : end_reading(tree, level);
-    const struct timespec rest = {.tv_sec = level->rest_ns / 1000000000,
-                                  .tv_nsec = level->rest_ns % 1000000000};
     if (!has_changed)
-        nanosleep(&rest, NULL);
+        tick_rest(level->rest_ns);
     int error = read_again(tree, level);
     return error ? error : 1;
 }
@@ -376,7 +363,7 @@ static int has_changed(struct tree *tree, const struct walked_dir *dir)
     pst_activity_begin("look again at", path);
     int rc = fstatat(tree->root_fd, path, &now, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
     pst_activity_end();
-    return rc ? -errno : dir->ctime_ns != ns_of(&now.st_ctim);
+    return rc ? -errno : dir->ctime_ns != tick_ns_of(&now.st_ctim);
 }
 
 /* Enters it once more. 0 or -errno. */
@@ -544,7 +531,7 @@ static bool is_older(const struct tree_level *level, const struct timespec *time
         !(found.stx_mask & STATX_BTIME))
         return unknown;
     const struct timespec born = {found.stx_btime.tv_sec, found.stx_btime.tv_nsec};
-    return ns_of(&born) < ns_of(time);
+    return tick_ns_of(&born) < tick_ns_of(time);
 }
 
 /* Whether the entry was not met before: 1, 0, -PST_E_CHANGED or -ENOMEM. What was there before its
@@ -573,7 +560,8 @@ static int miss(struct tree *tree, const struct stat *status)
         return 0;
     if (has_path && is_directory && walked_has_child(walked, level->number, tree_name(tree)))
         return 0; /* it has a second look of its own */
-    bool is_old = is_older(level, &again->began, ns_of(&status->st_mtim) < ns_of(&again->began));
+    bool is_old =
+        is_older(level, &again->began, tick_ns_of(&status->st_mtim) < tick_ns_of(&again->began));
     if (!is_old && (has_path || !is_directory))
         return 0;
     walked_keep(walked, status);

@@ -22,6 +22,7 @@
 #include "engine/base/limits.h"
 #include "engine/source/dir/ahead.h"
 #include "engine/source/dir/seen.h"
+#include "engine/source/dir/tick.h"
 #include "engine/source/dir/walked.h"
 #include "penstock/error.h"
 
@@ -74,6 +75,7 @@ struct tree {
     struct seen_names seen;
     struct walked walked;
     struct tree_again again;
+    struct ticks ticks;
     struct tree_level levels[TREE_DEPTH_MAX];
 };
 

@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/source/dir/tree.h"
 #include "engine/source/registry/registry.h"
 #include "tests/support/child.h"
@@ -926,7 +927,23 @@ static void a_shortage_marks_no_file(void)
     }
 }
 
+/* Of two changes within a tick of the clock the second one does not show, so the first is older
+ * than that before the file is read. */
+static void what_is_read_has_not_just_changed(void)
+{
+    struct stat status;
+    write_file("file", "content", 7);
+    tick_rest(TICK_NS); /* its directory has not either */
+    write_file("file", "CONTENT", 7);
+    list_here();
+    uint64_t now_ns = pst_unix_ns();
+    CU_ASSERT_EQUAL_FATAL(stat("file", &status), 0);
+    CU_ASSERT_TRUE((int64_t)now_ns - tick_ns_of(&status.st_ctim) >= TICK_NS);
+    forget();
+}
+
 static CU_TestInfo tests[] = {
+    {"what is read has not just changed", what_is_read_has_not_just_changed},
     {"metadata is exact", metadata_is_exact},
     {"files carry their identity", files_carry_their_identity},
     {"empty files have no extents", empty_files_have_no_extents},

@@ -1,0 +1,34 @@
+/*
+ * Changes closer together than a tick of the kernel's clock, or of the file system's, may leave one
+ * time: the second one does not show. On the source's thread.
+ */
+#ifndef PST_ENGINE_SOURCE_DIR_TICK_H
+#define PST_ENGINE_SOURCE_DIR_TICK_H
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define TICK_NS INT64_C(20000000)
+
+/* The clock of a file system on another host is no further ahead. */
+#define TICK_AHEAD_NS INT64_C(60000000000)
+
+/* What is known of the clock of the file system; zeros: nothing. */
+struct ticks {
+    int64_t past_ns; /* what changed no later is older than a tick */
+    int64_t lead_ns; /* so far, at least, it is ahead of CLOCK_MONOTONIC */
+};
+
+static inline int64_t tick_ns_of(const struct timespec *time)
+{
+    return (int64_t)((uint64_t)time->tv_sec * UINT64_C(1000000000) + (uint64_t)time->tv_nsec);
+}
+
+void tick_rest(int64_t ns);
+
+/* Before a file is read: waits until any change of it would leave other times than status has. Not
+ * where times are whole seconds. */
+void tick_await(struct ticks *ticks, const struct stat *status);
+
+#endif
