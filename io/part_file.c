@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "engine/base/limits.h"
@@ -97,6 +98,15 @@ static void report_created(struct pst_part_file *part)
     part->done(part, 0);
 }
 
+static void note_identity(struct pst_part_file *part)
+{
+    struct stat status;
+    if (fstat(part->file.fd, &status) != 0)
+        return;
+    part->device = status.st_dev;
+    part->inode = status.st_ino;
+}
+
 static void created(struct pst_io_op *op, int result)
 {
     struct pst_part_file *part = part_of(op);
@@ -104,6 +114,7 @@ static void created(struct pst_io_op *op, int result)
         fail(part, "create", result);
         return;
     }
+    note_identity(part);
     pst_ring_register_file(part->ring, &part->file);
     if (!part->is_discarded)
         preallocate(part);
@@ -210,8 +221,22 @@ static void unlinked(struct pst_io_op *op, int result)
         part->done(part, 0);
 }
 
+/* Where locks do not reach from host to host, another process may have swept it, and taken the name
+ * for its own. */
+static bool is_anothers(const struct pst_part_file *part)
+{
+    struct stat status;
+    return part->inode != 0 &&
+           fstatat(part->dirfd, part->name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           (status.st_dev != part->device || status.st_ino != part->inode);
+}
+
 static void unlink_file(struct pst_part_file *part)
 {
+    if (is_anothers(part)) {
+        part->done(part, 0);
+        return;
+    }
     part->op.done = unlinked;
     io_unlink(part->ring, &part->op, part->dirfd, part->name, 0);
 }

@@ -31,6 +31,7 @@ struct pst_part_file {
     struct pst_ring *ring;
     const char *name;
     int dirfd;
+    uint64_t device, inode; /* 0: not known */
     struct pst_io_op op;
     struct pst_io_op preallocate_op;
     uint64_t size_bytes;
@@ -66,8 +67,8 @@ void pst_io_part_write(struct pst_part_file *part, struct pst_io_op *op, const v
 void pst_io_part_finish(struct pst_part_file *part,
                         void (*done)(struct pst_part_file *part, int result));
 
-/* Closes, if open, and unlinks; done gets 0 or -errno. No write may be in flight. Of a part that is
- * discarded and closed, done is called from within. */
+/* Closes, if open, and unlinks, unless the name is another file's by now; done gets 0 or -errno. No
+ * write may be in flight. Of a part that is closed, done may be called from within. */
 void pst_io_part_abandon(struct pst_part_file *part,
                          void (*done)(struct pst_part_file *part, int result));
 

@@ -428,7 +428,8 @@ void pst_archive_leave(struct pst_archive *archive)
 {
     archive_check(archive);
     end_work(archive);
-    (void)archive_sweep_one(archive, archive->node.common.number); /* which has logged it */
+    (void)archive_sweep_one(archive, archive->node.common.number,
+                            archive->node.common.uid); /* which has logged it */
 }
 
 /* Whether the decision is here; then this node is not at work on it any more. */
@@ -531,15 +532,35 @@ static int remove_directory(const struct pst_archive *archive, int backup, const
     return error ? archive_fail(archive, name, NULL, error) : 0;
 }
 
+static int remove_files_and_directory(const struct pst_archive *archive, int backup,
+                                      const char *name)
+{
+    int error = remove_files(archive, backup);
+    return error ? error : remove_directory(archive, backup, name);
+}
+
+/* Where locks do not reach from host to host, another process may have swept it, and made one of
+ * this number. */
+static bool is_anothers(const struct pst_archive *archive, int backup)
+{
+    const struct pst_manifest_common *common = &archive->node.common;
+    struct archive_file node;
+    archive_read_node(archive, backup, common->number, &node);
+    return !node.error && memcmp(node.uid, common->uid, sizeof(node.uid)) != 0;
+}
+
 static int remove_backup(struct pst_archive *archive)
 {
     struct layout_name name = layout_backup(archive->node.common.number);
     int backup = open_backup(archive);
     if (backup < 0)
         return backup == -ENOENT ? 0 : archive_fail(archive, name.text, "open", backup);
-    int error = remove_files(archive, backup);
-    if (!error)
-        error = remove_directory(archive, backup, name.text);
+    int error = 0;
+    if (is_anothers(archive, backup))
+        pst_log(PST_LOG_WARNING, "%s/%s: left alone: another process has written into it",
+                archive->repository->path, name.text);
+    else
+        error = remove_files_and_directory(archive, backup, name.text);
     repository_close(archive->repository, backup);
     return error;
 }

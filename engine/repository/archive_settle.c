@@ -148,7 +148,7 @@ int pst_archive_settle_aborted(struct pst_archive *archive, const struct pst_out
     if (found.debris.is_prepared)
         return remove_prepared(archive, settled);
     /* Nothing is known to be of that backup: the sweep's rules do for what there is. */
-    return archive_sweep_one(archive, settled->number);
+    return archive_sweep_one(archive, settled->number, NULL);
 }
 
 /* Checks the manifest that is to be stored, or for NULL the one that is there. */

@@ -489,8 +489,11 @@ static int judge_opened(struct pst_archive *archive, int backup, uint32_t number
     return judge(archive, backup, number, committed, verdict, node);
 }
 
-/* is_news: that it is in doubt, or cannot be read. */
-static int sweep_backup(struct pst_archive *archive, uint32_t number, bool is_news)
+/* uid: of the parts that may be removed; NULL: any. is_news: that it is in doubt, or cannot be
+ * read.
+ */
+static int sweep_backup(struct pst_archive *archive, uint32_t number, const uint8_t *uid,
+                        bool is_news)
 {
     struct archive_file node;
     enum pst_debris_verdict verdict;
@@ -503,13 +506,13 @@ static int sweep_backup(struct pst_archive *archive, uint32_t number, bool is_ne
     if (verdict == PST_DEBRIS_DOUBT)
         report_doubt(archive, number, &node, is_news);
     if (verdict == PST_DEBRIS_REMOVE) /* what cannot be removed does no harm */
-        (void)archive_remove(archive, number, NULL);
+        (void)archive_remove(archive, number, uid);
     return error;
 }
 
-int archive_sweep_one(struct pst_archive *archive, uint32_t number)
+int archive_sweep_one(struct pst_archive *archive, uint32_t number, const uint8_t *uid)
 {
-    return sweep_backup(archive, number, true);
+    return sweep_backup(archive, number, uid, true);
 }
 
 int pst_archive_sweep(struct pst_archive *archive)
@@ -529,7 +532,7 @@ int pst_archive_sweep(struct pst_archive *archive)
         uint32_t number;
         int one = 0;
         if (layout_parse_backup(name, &number))
-            one = sweep_backup(archive, number, !archive->has_swept);
+            one = sweep_backup(archive, number, NULL, !archive->has_swept);
         else
             archive_sweep_unmarked(archive, name);
         error = error ? error : one;

@@ -13,8 +13,9 @@
  * decided cannot be synced. */
 PST_MUST_USE int pst_archive_sweep(struct pst_archive *archive);
 
-/* The same of one backup; for the rest of the archive. */
-int archive_sweep_one(struct pst_archive *archive, uint32_t number);
+/* The same of one backup; uid: of the parts that may be removed, NULL: any. For the rest of the
+ * archive. */
+int archive_sweep_one(struct pst_archive *archive, uint32_t number, const uint8_t *uid);
 
 /* Whether a backup that is decided, or in doubt, has data in one that is not decided: then that
  * was, too, and has lost both files of its decision. 1, 0, or why that cannot be known. uid: NULL:

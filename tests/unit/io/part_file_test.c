@@ -256,6 +256,20 @@ static void test_abandoned_part_is_gone(void)
     CU_ASSERT_STRING_EQUAL(scratch_list(&scratch), "");
 }
 
+/* Whoever has removed it has taken its name for another. */
+static void test_another_file_of_that_name_stays(void)
+{
+    struct pst_part_file part;
+    before_each();
+    CU_ASSERT_EQUAL_FATAL(create(&part), 0);
+    CU_ASSERT_EQUAL(unlinkat(scratch.dirfd, "part", 0), 0);
+    int fd = openat(scratch.dirfd, "part", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    CU_ASSERT_TRUE_FATAL(fd >= 0);
+    CU_ASSERT_EQUAL(close(fd), 0);
+    CU_ASSERT_EQUAL(abandon(&part), 0);
+    CU_ASSERT_EQUAL(unlinkat(scratch.dirfd, "part", 0), 0);
+}
+
 /* Written whole and finished, then abandoned all the same; or abandoned while it is open. */
 static void test_discarded_part_leaves_nothing(void)
 {
@@ -290,6 +304,7 @@ int main(void)
         {"abandon waits for preallocation", test_abandon_waits_for_preallocation},
         {"existing file is kept", test_existing_file_is_kept},
         {"abandoned part is gone", test_abandoned_part_is_gone},
+        {"another file of that name stays", test_another_file_of_that_name_stays},
         {"discarded part leaves nothing", test_discarded_part_leaves_nothing},
         CU_TEST_INFO_NULL,
     };

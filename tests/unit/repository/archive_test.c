@@ -271,6 +271,27 @@ static void a_part_that_is_gone_fails_the_backup(void)
     end();
 }
 
+/* A process of another host, whose locks are not seen here, sweeps the backup in work, and makes
+ * one of the same number. */
+static void what_another_process_made_of_it_stays(void)
+{
+    static const uint8_t other_uid[16] = {1};
+    begin(NODE_ALONE);
+    CU_ASSERT_EQUAL(define_it(), 0);
+    write_parts();
+    struct pst_archive *first = archive;
+    make_archive();
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(storage_is_empty(&storage));
+    memcpy(define.uid, other_uid, sizeof(other_uid));
+    CU_ASSERT_EQUAL(back_up(), 0);
+    CU_ASSERT_EQUAL(pst_archive_clean_up(first), 0);
+    CU_ASSERT_TRUE(is_decided() && has(inside(layout_node_manifest(NUMBER, NODE))));
+    CU_ASSERT_TRUE(has(part_path(1)) && has(part_path(2)));
+    free(first);
+    end();
+}
+
 /* One that an LDM could not remove, or has yet to: nobody else's, so the removal is not whole. The
  * sweep that follows knows it by its header. */
 static void a_part_that_is_left_is_reported(void)
@@ -793,6 +814,7 @@ int main(void)
         {"a join needs the locks", a_join_needs_the_locks},
         {"an abort leaves nothing", an_abort_leaves_nothing},
         {"a part that is gone fails the backup", a_part_that_is_gone_fails_the_backup},
+        {"what another process made of it stays", what_another_process_made_of_it_stays},
         {"a part that is left is reported", a_part_that_is_left_is_reported},
         {"debris is swept, and doubt reported", debris_is_swept_and_doubt_reported},
         CU_TEST_INFO_NULL,
