@@ -101,7 +101,7 @@ static int read_attributes(struct listing_job *job, const struct found *found,
     pst_activity_end();
     bool is_told = object->size > 0 || object->flags;
     job->untold = is_told && (error == -EACCES || error == -PST_E_CHANGED) ? error : 0;
-    if (!error || notes_is_gone(error) || job->untold)
+    if (!error || notes_is_gone(&job->notes, error) || job->untold)
         return 0;
     return notes_lost(&job->notes, found->path, job->attributes.lost, error);
 }
@@ -417,7 +417,7 @@ static int add_directory(struct listing_job *job, const struct found *found)
         notes_kernel_system(&job->notes, found->path);
     } else if (error) {
         int end = trouble(job, found->path, "cannot open what is in the directory", error);
-        if (end || notes_is_gone(error))
+        if (end || notes_is_gone(&job->notes, error))
             return end;
         object.flags = PST_OBJECT_UNREADABLE;
     }
@@ -578,7 +578,7 @@ int dir_list(struct pst_source *source, struct pst_fragment_sink *sink,
     job->dir = (struct dir_source *)source;
     job->listing = listing;
     job->emitted_ns = pst_monotonic_ns();
-    job->notes = (struct notes){.source = source, .sink = sink, .listing = listing};
+    job->notes = (struct notes){source, sink, listing, .is_still = job->dir->is_still};
     job->databases = (struct databases){.notes = &job->notes, .excludes = &job->excludes};
     pst_packer_init(&job->packer, sink, listing);
     int error = excludes_open(&job->excludes, job->dir->filter);

@@ -24,15 +24,15 @@ static const char *printable(const char *path, char *text, size_t text_bytes)
     return text;
 }
 
-bool notes_is_gone(int error)
+bool notes_is_gone(const struct notes *notes, int error)
 {
-    return error == -ENOENT;
+    return error == -ENOENT && !notes->is_still;
 }
 
 int notes_trouble(struct notes *notes, const char *path, const char *what, int error)
 {
     char text[PST_LOG_LINE_BYTES];
-    if (notes_is_gone(error)) {
+    if (notes_is_gone(notes, error)) {
         notes->listing->vanished++;
         return 0;
     }

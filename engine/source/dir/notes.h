@@ -13,6 +13,7 @@ struct notes {
     const struct pst_source *source;
     struct pst_fragment_sink *sink;
     struct pst_source_listing *listing;
+    bool is_still;           /* nothing is removed meanwhile */
     uint64_t kernel_systems; /* whose contents were left out */
     uint64_t other_systems;  /* likewise */
     uint64_t excluded;       /* names that were left out, or whose contents were, as asked for */
@@ -21,8 +22,8 @@ struct notes {
     uint64_t apart;          /* names that became files of their own, though others of one inode */
 };
 
-/* Only this error proves that a path was removed; others say that it cannot be reached. */
-bool notes_is_gone(int error);
+/* Only one error proves that a path was removed; others say that it cannot be reached. */
+bool notes_is_gone(const struct notes *notes, int error);
 
 /* Trouble with one path: 0 if the listing goes on without it, else error, which ends it. */
 PST_MUST_USE int notes_trouble(struct notes *notes, const char *path, const char *what, int error);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/source/dir/dir.h"
 #include "engine/source/dir/tree.h"
 #include "engine/source/registry/registry.h"
 #include "tests/support/child.h"
@@ -527,7 +528,7 @@ static int emit_and_remove(struct pst_fragment_sink *sink, struct pst_fragment_d
 
 /* The wide directory's names come in buffers of some hundreds: those that are read but not yet
  * looked at are gone when their turn comes. */
-static void vanished_files_are_counted(void)
+static void list_what_vanishes(const struct pst_freeze_commands *commands)
 {
     char path[64];
     for (int i = 0; i < 4000; i++) {
@@ -535,14 +536,31 @@ static void vanished_files_are_counted(void)
         write_file(path, "x", 1);
     }
     source = open_source("dir:.");
+    if (commands)
+        pst_dir_freeze_by(source, commands);
     collected_init(&collected);
     collected.sink.emit = emit_and_remove;
-    ASSERT_OK(pst_source_freeze(source, 0));
+    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 10000000000));
     ASSERT_OK(pst_source_snapshot(source, 1));
     ASSERT_OK(pst_source_list(source, &collected.sink, &collected.listing));
-    CU_ASSERT_TRUE(collected.listing.vanished > 0);
     CU_ASSERT_TRUE(collected.listing.objects < 4001);
+}
+
+static void vanished_files_are_counted(void)
+{
+    list_what_vanishes(NULL);
+    CU_ASSERT_TRUE(collected.listing.vanished > 0);
     CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    forget();
+}
+
+/* It was removed too early. */
+static void what_vanishes_from_a_snapshot_is_told(void)
+{
+    const struct pst_freeze_commands commands = {.freeze = "pwd"};
+    list_what_vanishes(&commands);
+    CU_ASSERT_EQUAL(collected.listing.vanished, 0);
+    CU_ASSERT_TRUE(collected.listing.unreadable > 0);
     forget();
 }
 
@@ -963,6 +981,7 @@ static CU_TestInfo tests[] = {
     {"a changing tree does no harm", a_changing_tree_does_no_harm},
     {"a directory turned symlink is not entered", a_directory_turned_symlink_is_not_entered},
     {"vanished files are counted", vanished_files_are_counted},
+    {"what vanishes from a snapshot is told", what_vanishes_from_a_snapshot_is_told},
     {"only ENOENT is vanished", only_enoent_is_vanished},
     {"a shortage marks no file", a_shortage_marks_no_file},
     {"colliding inode numbers merge nothing", colliding_inode_numbers_merge_nothing},
