@@ -67,6 +67,13 @@ block_device() {
         umount "$disk/mounted"
     fi
     losetup -d "$device"
+    : >"$disk/no-image"
+    device=$(losetup -f --show "$disk/no-image" 2>/dev/null) || return 0
+    devices+=("$device")
+    expect_exit 1 "$penstock" backup --source "dir:$device" --to "$disk/of-nothing"
+    expect_message 'the device has no bytes'
+    expect_message 'no backup was made: .*No medium found'
+    losetup -d "$device"
     expect_exit 2 "$penstock" backup --source dir:/dev/null --to "$disk/of-null"
     expect_message 'want a directory, a regular file or a block device'
 }

@@ -17,8 +17,12 @@ static int measure(const struct pst_source *source, const char *name, uint64_t *
     int fd = openat(source->root_fd, name, OPEN_FLAGS);
     if (fd < 0)
         return -errno;
-    int error = ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : 0;
+    int error = ioctl(fd, BLKGETSIZE64, bytes) < 0 ? -errno : *bytes == 0 ? -ENOMEDIUM : 0;
     close(fd);
+    if (error == -ENOMEDIUM)
+        pst_log(PST_LOG_ERROR,
+                "source %s: the device has no bytes: nothing is attached to it, or in it",
+                source->name);
     return error;
 }
 
@@ -62,6 +66,6 @@ int block_device_add(const struct pst_source *source, struct pst_packer *packer,
         .size_bytes = object.size,
         .flags = PST_FRAGMENT_FILE_PINNED, /* stat(2) does not tell its size */
     };
-    error = pst_packer_object(packer, &object, object.size ? &file : NULL);
+    error = pst_packer_object(packer, &object, &file);
     return error ? error : pst_packer_extent(packer, 0, object.size);
 }
