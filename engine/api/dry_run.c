@@ -1,15 +1,17 @@
 /*
- * Takes a source through a backup's steps and counts what it lists; nothing is read of the files
- * themselves. Called by session.c on its thread.
+ * Takes a source through a backup's steps and counts what it lists; files are not opened, only
+ * asked whether they could be. Called by session.c on its thread.
  */
 #include "engine/api/dry_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/format/index.h"
 #include "engine/format/manifest.h"
 #include "engine/format/sums.h"
@@ -22,7 +24,10 @@
 struct counter {
     struct pst_fragment_sink sink;
     struct pst_fragment_descriptor *slot;
+    const struct pst_source *source;
     uint64_t catalogue_bytes;
+    uint64_t refused; /* files that may not be read */
+    uint64_t object;  /* the last of them: a large one is in several fragments */
 };
 
 static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descriptor **slot)
@@ -31,9 +36,25 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
     return 0;
 }
 
+static void look_at(struct counter *counter, const struct pst_fragment_file *file)
+{
+    if (!file->path || file->object == counter->object ||
+        faccessat(counter->source->root_fd, file->path, R_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) ==
+            0 ||
+        (errno != EACCES && errno != EPERM))
+        return;
+    pst_log(PST_LOG_WARNING, "source %s: %s: %s; its contents would not be in the backup",
+            counter->source->name, file->path, pst_error_text(-errno));
+    counter->object = file->object;
+    counter->refused++;
+}
+
 static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *slot)
 {
-    ((struct counter *)sink)->catalogue_bytes += slot->entries_bytes;
+    struct counter *counter = (struct counter *)sink;
+    counter->catalogue_bytes += slot->entries_bytes;
+    for (uint32_t i = 0; i < slot->files_count; i++)
+        look_at(counter, &slot->files[i]);
     return 0;
 }
 
@@ -59,7 +80,8 @@ static int freeze_and_pin(struct pst_source *source, uint64_t freeze_wait_ns)
 int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
                    struct pst_session_estimate *total)
 {
-    struct counter counter = {.sink = {.acquire = acquire, .emit = emit, .wait_read = wait_read}};
+    struct counter counter = {.sink = {.acquire = acquire, .emit = emit, .wait_read = wait_read},
+                              .source = source};
     struct pst_source_listing listing = {0};
     counter.slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES);
     if (!counter.slot)
@@ -72,7 +94,7 @@ int dry_run_source(struct pst_source *source, uint64_t freeze_wait_ns,
     total->objects += listing.objects;
     total->source_bytes += listing.bytes;
     total->stored_bytes_most += listing.bytes + counter.catalogue_bytes;
-    total->unreadable += listing.unreadable;
+    total->unreadable += listing.unreadable + counter.refused;
     total->skipped += listing.skipped;
     return error;
 }

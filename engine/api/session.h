@@ -83,7 +83,7 @@ struct pst_session_estimate {
     uint64_t objects;
     uint64_t source_bytes;
     uint64_t stored_bytes_most; /* about, if nothing of it can be compressed */
-    uint64_t unreadable;        /* that could not be listed; logged */
+    uint64_t unreadable;        /* that could not be listed, or may not be read; logged */
     uint64_t skipped;           /* of kinds that are not backed up; logged */
 };
 

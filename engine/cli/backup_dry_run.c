@@ -161,7 +161,8 @@ enum cli_exit cli_backup_dry_run(const struct cli_arguments *arguments, struct p
         return cli_fail(arguments, CLI_EXIT_FAILED,
                         "%s: it may not fit, unless it can be compressed", to);
     if (estimate.unreadable)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "%s could not be listed: see above",
+        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+                        "%s could not be listed, or may not be read: see above",
                         cli_value_count_text(estimate.unreadable, "object", objects));
     return CLI_EXIT_DONE;
 }

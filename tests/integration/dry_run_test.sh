@@ -81,6 +81,16 @@ mkdir -m 755 "$memory/closed"
 mkdir -m 777 "$memory/open"
 chmod -R a+rX "$tree"
 expect_exit '0 3' as_ordinary_user "$penstock" backup --dry-run --source synthetic:rows=5 --to "$memory/open/to"
+# What may not be read is named, once, as the backup does.
+echo hidden >"$tree/sub/closed"
+random_bytes 20000000 >"$tree/sub/closed-large"
+chmod 0 "$tree/sub/closed" "$tree/sub/closed-large"
+for how in '' --dry-run; do
+    ! is_root || expect_exit 3 as_ordinary_user "$penstock" backup $how --source "t=dir:$tree" --to "$memory/open/to" --json
+    ! is_root || expect_json '.[-2].unreadable == 2 or .[-1].unreadable == 2'
+done
+! is_root || expect_message 'source t: sub/closed: Permission denied; its contents would not be'
+rm -rf "$tree/sub/closed" "$tree/sub/closed-large" "$memory/open/to"
 if is_root; then
     for to in closed closed/to; do
         expect_exit 1 as_ordinary_user "$penstock" backup --dry-run --source synthetic:rows=5 --to "$memory/$to"
