@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,6 +122,7 @@ int pst_repository_lease_take(struct pst_repository_lease *lease, const char *pa
     if (error)
         goto err_after_make;
     error = lock(lease, node, is_shared);
+    lease->absolute = error ? NULL : pst_absolute_path(path);
     if (!error)
         return 0;
     repository_close(&lease->repository, lease->repository.root);
@@ -161,7 +163,7 @@ static int move(struct pst_repository_lease *lease)
 /* 1: the path leads to the directory that is open, 0: to another one. */
 static int is_named(const struct pst_repository_lease *lease)
 {
-    const char *path = lease->repository.path;
+    const char *path = lease->absolute ? lease->absolute : lease->repository.path;
     struct stat named, held;
     if (stat(path, &named) == 0 && fstat(lease->repository.root, &held) == 0)
         return named.st_dev == held.st_dev && named.st_ino == held.st_ino;
@@ -203,6 +205,7 @@ void pst_repository_lease_release(struct pst_repository_lease *lease)
 {
     lease_unlock(lease);
     if (lease->directory_made)
-        (void)rmdir(lease->repository.path);
+        (void)rmdir(lease->absolute ? lease->absolute : lease->repository.path);
+    free(lease->absolute);
     repository_close(&lease->repository, lease->repository.root);
 }

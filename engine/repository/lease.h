@@ -16,6 +16,7 @@ struct pst_repository_lease {
     uint32_t node;
     int number_lock;     /* a handle; -1: a node alone, which has the whole directory */
     bool directory_made; /* by this lease */
+    char *absolute;      /* the path, wherever the program goes later; NULL: not known */
 };
 
 /*

@@ -125,6 +125,22 @@ static void one_that_does_not_stay_is_named(void)
     end("is another directory than when the backup began");
 }
 
+/* A program that backs up may go elsewhere meanwhile. */
+static void a_relative_path_stays_what_it_was(void)
+{
+    char *here = getcwd(NULL, 0);
+    place = make_place();
+    to = place_below(&place, "to");
+    CU_ASSERT_EQUAL_FATAL(chdir(place.path), 0);
+    CU_ASSERT_EQUAL_FATAL(pst_repository_lease_take(&lease, "to", 1, false, NULL), 0);
+    CU_ASSERT_EQUAL(chdir(here), 0);
+    CU_ASSERT_EQUAL(pst_repository_lease_stays(&lease), 0);
+    pst_repository_lease_release(&lease);
+    CU_ASSERT_NOT_EQUAL(access(to.path, F_OK), 0); /* it was made, and nothing is in it */
+    remove_place(&place);
+    free(here);
+}
+
 static void one_that_is_gone_is_named(void)
 {
     begin(false);
@@ -174,6 +190,7 @@ int main(void)
         {"one in use is not taken", one_in_use_is_not_taken},
         {"one with doubts is not left", one_with_doubts_is_not_left},
         {"one that does not stay is named", one_that_does_not_stay_is_named},
+        {"a relative path stays what it was", a_relative_path_stays_what_it_was},
         {"one that is gone is named", one_that_is_gone_is_named},
         {"a child that lives on holds nothing", a_child_that_lives_on_holds_nothing},
         CU_TEST_INFO_NULL,
