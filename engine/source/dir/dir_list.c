@@ -533,7 +533,7 @@ static int walk(struct listing_job *job)
         error = walk_on(job);
     if (!error)
         error = end_walk(job);
-    if (error || job->dir->is_still)
+    if (error)
         return error;
     tree_look_again(&job->tree);
     error = walk_on(job);

@@ -354,7 +354,7 @@ static bool next_walked(struct tree *tree, uint32_t *number)
 }
 
 /* Whether the directory at the path has changed since it was read: 1, 0 or -errno. */
-static int has_changed(struct tree *tree, const struct walked_dir *dir)
+static int has_changed_since(struct tree *tree, const struct walked_dir *dir)
 {
     struct stat now;
     const char *path = tree->path_bytes ? tree->path : ".";
@@ -399,7 +399,7 @@ static int enter_next(struct tree *tree)
     uint32_t number;
     while (next_walked(tree, &number)) {
         const struct walked_dir dir = tree->walked.dirs[number];
-        int result = has_changed(tree, &dir);
+        int result = has_changed_since(tree, &dir);
         if (result > 0)
             result = enter_again(tree, number);
         else if (result == 0)

@@ -4,12 +4,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "engine/source/dir/dir.h"
+#include "engine/source/dir/walked.h"
 #include "tests/support/stderr_capture.h"
 #include "tests/unit/source/source_test.h"
 
@@ -18,18 +21,19 @@ static struct collected collected;
 
 /* ---- calls of the walk ---- */
 
-static void (*on_looks[2])(void); /* at the first look at "mover", and at "mover2" */
+typedef void (*move_function)(void);
+
+static _Atomic(move_function) on_looks[2]; /* at the first look at "mover", and at "mover2" */
 static bool hides_birth;
 static int64_t clock_step_ns; /* that each look at the clock takes */
 
 static void move_at(const char *name)
 {
-    size_t which = strcmp(name, "mover2") == 0;
-    void (*move)(void) = on_looks[which];
-    if (!move || strncmp(name, "mover", 5) != 0)
+    if (strncmp(name, "mover", 5) != 0)
         return;
-    on_looks[which] = NULL;
-    move();
+    move_function move = atomic_exchange(&on_looks[strcmp(name, "mover2") == 0], NULL);
+    if (move)
+        move();
 }
 
 int __real_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
@@ -106,7 +110,8 @@ static void set_up(void)
 static void tear_down(void)
 {
     remove_directory();
-    on_looks[0] = on_looks[1] = NULL;
+    on_looks[0] = NULL;
+    on_looks[1] = NULL;
     hides_birth = false;
     clock_step_ns = 0;
 }
@@ -125,7 +130,7 @@ static void wait_a_tick(void)
     nanosleep(&tick, NULL);
 }
 
-static void begin(void (*on_look)(void))
+static void begin(move_function on_look)
 {
     wait_a_tick();
     on_looks[0] = on_look;
@@ -142,7 +147,7 @@ static void list(void)
     CU_ASSERT_PTR_NULL(on_looks[0]);
 }
 
-static void list_with(void (*on_look)(void))
+static void list_with(move_function on_look)
 {
     begin(on_look);
     list();
@@ -223,6 +228,19 @@ static void a_subtree_that_was_moved_is_listed_whole(void)
     CU_ASSERT_EQUAL(times_listed(at(READ, "sub/deep")), 1);
     CU_ASSERT_EQUAL(times_listed(at(READ, "sub/deep/file")), 1);
     CU_ASSERT_EQUAL(times_listed(at(READ, "sub/link")), 1);
+    end();
+}
+
+/* That one was read, and so has a second look of its own. */
+static void a_subtree_that_was_moved_over_an_empty_directory_is_listed(void)
+{
+    REQUIRE(mkdir(at(READ, "sub"), 0700) == 0);
+    REQUIRE(mkdir(at(UNREAD, "sub"), 0700) == 0);
+    write_file(at(UNREAD, "sub/file"), "sub", 3);
+    list_with(move_subtree);
+    expect(0, 2);
+    CU_ASSERT_EQUAL(times_listed(at(READ, "sub")), 1);
+    CU_ASSERT_EQUAL(times_listed(at(READ, "sub/file")), 1);
     end();
 }
 
@@ -375,6 +393,30 @@ static void what_is_excluded_stays_so(void)
     end();
 }
 
+static char elsewhere[] = "/dev/shm/penstock-again-XXXXXX"; /* in another file system */
+static bool is_mounted;
+
+static void mount_elsewhere(void)
+{
+    is_mounted = mount(elsewhere, at(READ, "sub"), NULL, MS_BIND, NULL) == 0;
+}
+
+/* Root alone can mount. */
+static void what_is_mounted_since_is_not_looked_at(void)
+{
+    char path[64];
+    REQUIRE(mkdir(at(READ, "sub"), 0700) == 0 && mkdtemp(elsewhere));
+    wait_a_tick(); /* else both have one ctime */
+    snprintf(path, sizeof(path), "%s/file", elsewhere);
+    write_file(path, "other", 5);
+    list_with(mount_elsewhere);
+    expect(0, 1);
+    end();
+    if (is_mounted)
+        REQUIRE(umount(at(READ, "sub")) == 0);
+    REQUIRE(unlink(path) == 0 && rmdir(elsewhere) == 0);
+}
+
 static void a_snapshot_has_no_second_look(void)
 {
     begin(move_victim);
@@ -396,10 +438,102 @@ static void a_second_look_that_takes_too_long_is_told(void)
     end();
 }
 
+/* ---- what is kept ---- */
+
+#define MANY 100000u
+
+/* Of numbers that are no neighbours, each of which takes a place of its own. */
+static struct stat scattered(uint64_t number)
+{
+    return (struct stat){.st_dev = number % 3, .st_ino = number * 64 + number % 64};
+}
+
+static void inodes_are_known_as_far_as_there_is_room(void)
+{
+    struct walked walked = {0};
+    uint64_t kept = 0, known = 0, others = 0;
+    while (!walked.is_full) {
+        const struct stat status = scattered(++kept);
+        walked_keep(&walked, &status);
+    }
+    CU_ASSERT_EQUAL(kept, WALKED_INODES_MAX / 4 * 3 + 1);
+    for (uint64_t i = 1; i < kept + MANY; i++) {
+        const struct stat status = scattered(i);
+        struct stat neighbour = status;
+        neighbour.st_ino ^= 1;
+        known += walked_has(&walked, &status);
+        others += walked_has(&walked, &neighbour);
+    }
+    CU_ASSERT_EQUAL(known, kept - 1);
+    CU_ASSERT_EQUAL(others, 0);
+    walked_free(&walked);
+}
+
+/* A few others are taken for known. */
+static void paths_are_known(void)
+{
+    struct walked walked = {0};
+    char path[32];
+    uint32_t others = 0;
+    CU_ASSERT_TRUE(walked_has_path(&walked, "any")); /* where there is no memory, it may be */
+    for (uint32_t i = 0; i < 2 * MANY; i += 2) {
+        snprintf(path, sizeof(path), "path/%u", i);
+        walked_keep_path(&walked, path);
+        CU_ASSERT_TRUE(walked_has_path(&walked, path));
+    }
+    for (uint32_t i = 0; i < 2 * MANY; i++) {
+        snprintf(path, sizeof(path), "path/%u", i);
+        bool has_path = walked_has_path(&walked, path);
+        CU_ASSERT_TRUE(has_path || i % 2 == 1);
+        others += has_path && i % 2 == 1;
+    }
+    CU_ASSERT_TRUE(others < MANY / 1000);
+    walked_free(&walked);
+}
+
+/* Two below each, to a great depth; and then the text is full. */
+static void directories_have_their_paths(void)
+{
+    static char name[1000], path[PST_PATH_BYTES_MAX];
+    struct walked walked = {0};
+    uint64_t number = 1;
+    walked_enter(&walked, 0, 0, "", 1);
+    for (; number < 4000; number += 2) {
+        uint64_t parent = number > 1 ? number - 1 : 0;
+        walked_enter(&walked, number, parent, "l", 1);
+        walked_end(&walked, number, 1);
+        walked_leave(&walked, number, 0);
+        walked_enter(&walked, number + 1, parent, "r", 2);
+    }
+    CU_ASSERT_EQUAL(walked_path(&walked, 0, path), 0);
+    CU_ASSERT_STRING_EQUAL(path, "");
+    CU_ASSERT_EQUAL(walked_path(&walked, 5, path), 5);
+    CU_ASSERT_STRING_EQUAL(path, "r/r/l");
+    CU_ASSERT_EQUAL(walked_path(&walked, 3999, path), 3999);
+    CU_ASSERT_TRUE(walked_is_on(&walked, 4, 2) && !walked_is_on(&walked, 4, 1));
+    for (uint32_t at = 4000; at > 0; at -= 2)
+        walked_leave(&walked, at, 0);
+    walked_leave(&walked, 0, 0);
+    CU_ASSERT_TRUE(walked_has_child(&walked, 2, "l"));
+    CU_ASSERT_FALSE(walked_has_child(&walked, 2, "r")); /* which was not read to its end */
+    memset(name, 'n', sizeof(name) - 1);
+    for (number = walked.count; number == walked.count; number++)
+        walked_enter(&walked, number, 0, name, 1);
+    CU_ASSERT_TRUE(walked.text_bytes <= WALKED_TEXT_MAX);
+    CU_ASSERT_TRUE(walked.text_bytes + sizeof(name) > WALKED_TEXT_MAX);
+    walked_enter(&walked, number, 0, "", 1);
+    CU_ASSERT_EQUAL(walked.count, number - 1);
+    walked_end(&walked, number, 1);
+    CU_ASSERT_FALSE(walked_has_child(&walked, number, name));
+    walked_free(&walked);
+}
+
 static CU_TestInfo tests[] = {
     {"a file that was moved is listed", a_file_that_was_moved_is_listed},
     {"one is listed where threads read ahead", one_is_listed_where_threads_read_ahead},
     {"a subtree that was moved is listed whole", a_subtree_that_was_moved_is_listed_whole},
+    {"a subtree that was moved over an empty directory is listed",
+     a_subtree_that_was_moved_over_an_empty_directory_is_listed},
     {"a file that was moved to a new directory is listed",
      a_file_that_was_moved_to_a_new_directory_is_listed},
     {"a file that was moved over another is named", a_file_that_was_moved_over_another_is_named},
@@ -413,8 +547,12 @@ static CU_TestInfo tests[] = {
     {"what has come since is neither listed nor named",
      what_has_come_since_is_neither_listed_nor_named},
     {"what is excluded stays so", what_is_excluded_stays_so},
+    {"what is mounted since is not looked at", what_is_mounted_since_is_not_looked_at},
     {"a snapshot has no second look", a_snapshot_has_no_second_look},
     {"a second look that takes too long is told", a_second_look_that_takes_too_long_is_told},
+    {"inodes are known as far as there is room", inodes_are_known_as_far_as_there_is_room},
+    {"paths are known", paths_are_known},
+    {"directories have their paths", directories_have_their_paths},
     CU_TEST_INFO_NULL,
 };
 
