@@ -215,8 +215,7 @@ static const struct pst_backup *damage_by(const struct pst_backup *backup)
     return backup->verified.is_damaged ? backup : backup_suspected_by(backup->list, backup);
 }
 
-/* Whether verify found damage that may be in it, or in what holds data of it. */
-static bool was_found_damaged(const struct pst_backup *backup)
+bool retention_was_found_damaged(const struct pst_backup *backup)
 {
     const struct pst_cluster_manifest *cluster = &backup->cluster;
     bool is_hit = damage_by(backup) != NULL;
@@ -233,7 +232,7 @@ static bool was_found_damaged(const struct pst_backup *backup)
 static bool counts(const struct pst_backup *backup)
 {
     return backup->state == PST_BACKUP_COMPLETE && backup->stored_as == backup->number &&
-           !pst_retention_is_shut(backup) && !was_found_damaged(backup);
+           !pst_retention_is_shut(backup) && !retention_was_found_damaged(backup);
 }
 
 /* A clock that was ahead when the newest was made must not make all others old. */
@@ -271,7 +270,7 @@ static void judge_complete(struct judging *judging, const struct pst_backup *bac
                            struct pst_retention_verdict *verdict)
 {
     struct series *series = series_of(judging, backup);
-    bool is_whole = !was_found_damaged(backup);
+    bool is_whole = !retention_was_found_damaged(backup);
     if (is_whole && !series->newest)
         series->newest = backup;
     if (is_whole)

@@ -52,6 +52,9 @@ bool retention_is_one_series(const struct pst_backup *one, const struct pst_back
 /* Whether its sources cannot be known, so that no rule says anything of it. */
 bool pst_retention_is_shut(const struct pst_backup *backup);
 
+/* Whether verify found damage that may be in it, or in what holds data of it. */
+bool retention_was_found_damaged(const struct pst_backup *backup);
+
 /* Sets verdicts[i] for each backup of the list, by its index. -ENOMEM. */
 int pst_retention_judge(const struct pst_backup_list *list, const struct pst_retention *rules,
                         struct pst_retention_verdict *verdicts) PST_MUST_USE;

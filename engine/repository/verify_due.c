@@ -25,7 +25,8 @@ static bool has_newer_whole(const struct pst_backup_list *list, const struct pst
         const struct pst_backup *other = list->backups[i];
         if (catalog_is_newer(other, backup) && is_known_whole(other) &&
             (pst_backup_was_never_completed(backup->state) ||
-             retention_is_one_series(other, backup)))
+             retention_is_one_series(other, backup)) &&
+            !retention_was_found_damaged(other))
             return true;
     }
     return false;
@@ -34,7 +35,8 @@ static bool has_newer_whole(const struct pst_backup_list *list, const struct pst
 enum pst_verify_due pst_backup_is_due(const struct pst_backup_list *list,
                                       const struct pst_backup *backup)
 {
-    if (is_known_whole(backup) || has_newer_whole(list, backup))
+    bool is_whole = is_known_whole(backup) && !retention_was_found_damaged(backup);
+    if (is_whole || has_newer_whole(list, backup))
         return PST_VERIFY_NOT_DUE;
     return is_undecided(backup) ? PST_VERIFY_UNDECIDED : PST_VERIFY_DUE;
 }

@@ -578,6 +578,28 @@ static void what_is_newer_than_the_last_whole_one_is_to_be_verified(void)
     is_due(4, PST_VERIFY_DUE);
 }
 
+/* By way of another, since it was found whole. */
+static void what_may_be_damaged_since_is_to_be_verified(void)
+{
+    begin();
+    for (int day = 0; day < 4; day++) {
+        struct pst_backup *backup = add(MONDAY + (uint64_t)day * DAY);
+        backup->has_uid = true;
+        memset(backup->uid, day + 1, sizeof(backup->uid));
+    }
+    refer(2, 1);
+    refer(3, 1);
+    backups[3].verified = note_of(10, false);
+    is_due(0, PST_VERIFY_NOT_DUE);
+    is_due(3, PST_VERIFY_NOT_DUE);
+    backups[2].verified = note_of(11, true);
+    is_due(0, PST_VERIFY_DUE);
+    is_due(3, PST_VERIFY_DUE);
+    backups[3].verified = note_of(12, false);
+    is_due(0, PST_VERIFY_NOT_DUE);
+    is_due(3, PST_VERIFY_NOT_DUE);
+}
+
 /* Though it has a lower number. */
 static void what_was_made_after_the_last_whole_one_is_to_be_verified(void)
 {
@@ -643,6 +665,8 @@ int main(void)
          what_is_newer_than_the_last_whole_one_is_to_be_verified},
         {"what was made after the last whole one is to be verified",
          what_was_made_after_the_last_whole_one_is_to_be_verified},
+        {"what may be damaged since is to be verified",
+         what_may_be_damaged_since_is_to_be_verified},
         {"what nobody completed is not verified", what_nobody_completed_is_not_verified},
         CU_TEST_INFO_NULL,
     };
