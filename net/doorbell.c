@@ -139,9 +139,10 @@ bool pst_idle(struct pst_idle *idle)
     if (idle->since_ns == 0)
         idle->since_ns = now;
     uint64_t idle_ns = now - idle->since_ns;
-    if (idle_ns >= PST_IDLE_SPIN_NS + PST_IDLE_YIELD_NS)
-        return true;
     bool is_urgent = pst_priority_is_urgent();
+    uint32_t yield_ns = idle->is_patient && !is_urgent ? PST_IDLE_PATIENT_NS : PST_IDLE_YIELD_NS;
+    if (idle_ns >= PST_IDLE_SPIN_NS + yield_ns)
+        return true;
     if (is_urgent || now < atomic_load_explicit(&crowded_until_ns, memory_order_relaxed)) {
         if (idle_ns >= PST_IDLE_SPIN_NS && !(is_urgent && pst_priority_may_spin()))
             return true;

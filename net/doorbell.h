@@ -114,6 +114,9 @@ uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
 #define PST_IDLE_SPIN_NS 5000u
 #define PST_IDLE_YIELD_NS 200000u
 
+/* So long if it is patient: work will come soon, after other threads have done some of theirs. */
+#define PST_IDLE_PATIENT_NS 600000u
+
 /* On a busy core a thread that yields gets the core back only after another's time slice, of
  * milliseconds, but a thread that sleeps is woken in time. So after a yield of PST_IDLE_AWAY_NS no
  * thread of the process yields for PST_IDLE_CROWDED_NS. */
@@ -123,6 +126,7 @@ uint64_t pst_doorbell_writes(const struct pst_doorbell *bell);
 /* Zeros at first. For one thread. */
 struct pst_idle {
     uint64_t since_ns; /* CLOCK_MONOTONIC; 0: not idle */
+    bool is_patient;   /* its owner sets it */
 };
 
 /* A round of the loop found work. */

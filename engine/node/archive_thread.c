@@ -108,6 +108,7 @@ static void run(struct pst_worker *worker, struct archive_server *server)
             serve(worker, server, &signals[i]);
         pst_activity_order(&worker->activity, NULL, NULL, 0);
         archive_server_time(server, pst_monotonic_ns());
+        idle.is_patient = server->archive->backup != 0;
         if (count > 0)
             pst_idle_reset(&idle);
         else

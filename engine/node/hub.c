@@ -152,6 +152,9 @@ static void sleep_until(struct hub *hub, uint64_t until_ns)
 static void wait_for_work(struct hub *hub, struct pst_idle *idle)
 {
     struct pst_fabric *fabric = hub->routing.peers ? pst_peers_fabric(hub->routing.peers) : NULL;
+    enum pst_proxy_state state = hub->routing.proxy->state;
+    idle->is_patient =
+        state != PST_PROXY_SCANNING && (state != PST_PROXY_IDLE || hub->routing.is_running);
     if (!pst_idle(idle))
         return;
     pst_doorbell_announce(&hub->node->hub_bell);

@@ -71,19 +71,7 @@ static void begin_work(struct ldm *ldm, const struct pst_work *work)
     pst_pipeline_start(ldm->pipeline, work);
 }
 
-/* The backup that a machine of this thread is in; 0: none. */
-static uint64_t backup_in_work(const struct pst_ldm_block *block)
-{
-    if (block->participant.state != PST_PARTICIPANT_IDLE)
-        return block->participant.backup;
-    if (block->proxy && block->proxy->state != PST_PROXY_IDLE)
-        return block->proxy->backup;
-    if (block->master && block->master->state != PST_MASTER_IDLE)
-        return block->master->backup;
-    return 0;
-}
-
-/* Whether one of them stops or cleans up. */
+/* Whether one of its machines stops or cleans up. */
 static bool is_ending(const struct pst_ldm_block *block)
 {
     return block->participant.state == PST_PARTICIPANT_ABORTED ||
@@ -112,7 +100,7 @@ static void show_state(struct ldm *ldm)
     bool scans = ldm->block.participant.state == PST_PARTICIPANT_SCANNING;
     atomic_store_explicit(&thread->state, ldm->block.participant.state, memory_order_relaxed);
     atomic_store_explicit(&thread->is_ending, is_ending(&ldm->block), memory_order_relaxed);
-    atomic_store_explicit(&thread->backup, backup_in_work(&ldm->block), memory_order_relaxed);
+    atomic_store_explicit(&thread->backup, pst_ldm_block_backup(&ldm->block), memory_order_relaxed);
     atomic_store_explicit(&thread->scan_began_ns, scans ? ldm->scan_began_ns : 0,
                           memory_order_relaxed);
     show_requests(ldm);
@@ -313,9 +301,19 @@ static bool waits_briefly(const struct ldm *ldm)
            (state == PST_PARTICIPANT_STOPPING && pst_pipeline_verified_bytes(ldm->pipeline) == 0);
 }
 
+/* In a backup, but before or after the scan. */
+static bool is_patient(const struct ldm *ldm)
+{
+    enum pst_participant_state state = ldm->block.participant.state;
+    bool scans = state == PST_PARTICIPANT_SCANNING ||
+                 (state == PST_PARTICIPANT_STARTED && ldm->scan_began_ns != 0);
+    return !scans && pst_ldm_block_backup(&ldm->block) != 0;
+}
+
 /* The one idle wait: with I/O in flight at once, for that will wake us; else after a while. */
 static void wait_for_work(struct ldm *ldm, struct pst_idle *idle)
 {
+    idle->is_patient = is_patient(ldm);
     if ((pst_ring_in_flight(ldm->ring) == 0 || waits_briefly(ldm)) && !pst_idle(idle))
         return;
     struct pst_doorbell *bell = &ldm->thread->worker.channel.bell;

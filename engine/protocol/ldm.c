@@ -130,3 +130,14 @@ void pst_ldm_block_step(struct pst_ldm_block *block, const struct pst_event *eve
     }
     check(block);
 }
+
+uint64_t pst_ldm_block_backup(const struct pst_ldm_block *block)
+{
+    if (block->participant.state != PST_PARTICIPANT_IDLE)
+        return block->participant.backup;
+    if (block->proxy && block->proxy->state != PST_PROXY_IDLE)
+        return block->proxy->backup;
+    if (block->master && block->master->state != PST_MASTER_IDLE)
+        return block->master->backup;
+    return 0;
+}

@@ -35,4 +35,7 @@ void pst_ldm_block_step(struct pst_ldm_block *block, const struct pst_event *eve
 
 uint64_t pst_ldm_block_deadline_ns(const struct pst_ldm_block *block);
 
+/* The backup that one of its machines is in; 0: none. */
+uint64_t pst_ldm_block_backup(const struct pst_ldm_block *block);
+
 #endif

@@ -248,6 +248,26 @@ static void who_waits_lets_its_core_go_at_once(void)
     CU_ASSERT_EQUAL(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
+static bool sleeps_after(uint64_t yielded_ns, bool is_patient)
+{
+    struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS - yielded_ns,
+                            .is_patient = is_patient};
+    return pst_idle(&idle);
+}
+
+static void who_is_patient_yields_for_longer(void)
+{
+    CU_ASSERT_TRUE(sleeps_after(PST_IDLE_YIELD_NS, false));
+    CU_ASSERT_TRUE(sleeps_after(PST_IDLE_PATIENT_NS, true));
+    bool sleeps = true;
+    for (uint32_t i = 0; i < HANDING_TRIES && sleeps; i++) {
+        if (i > 0)
+            usleep(CROWDED_US); /* as above */
+        sleeps = sleeps_after(PST_IDLE_YIELD_NS, true);
+    }
+    CU_ASSERT_FALSE(sleeps);
+}
+
 /* At the end of the spinning of those that do not yield. */
 static bool goes_on(bool may_spin)
 {
@@ -457,6 +477,7 @@ static CU_TestInfo tests[] = {
     {"a fan-out wakes sleepers only", fan_out_wakes_sleepers_only},
     {"idleness ends in sleep", idle_ends_in_sleep},
     {"who waits lets its core go at once", who_waits_lets_its_core_go_at_once},
+    {"who is patient yields for longer", who_is_patient_yields_for_longer},
     {"who is urgent spins where there are CPUs", who_is_urgent_spins_where_there_are_cpus},
     {"each thread spins by its own leave", each_thread_spins_by_its_own_leave},
     {"nobody yields to who computes", nobody_yields_to_who_computes},
