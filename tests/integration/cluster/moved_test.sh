@@ -155,15 +155,13 @@ directory_inside_source() {
 # What happens to its directory while a backup is made would not be noticed by who writes into open files.
 meanwhile() { # COMMAND… in the backup directory
     : >"$log"
-    head -c 2500000 /dev/urandom >"$disk/src/large"
-    expect_exit 0 "$penstock" pace --node "$memory/1.socket" 1M
+    expect_exit 0 "$penstock" pace --node "$memory/1.socket" 12M # the environment alone takes 2 s then
     "$penstock" backup --node "$memory/1.socket" --number 50 >"$memory/out" 2>"$memory/err" &
     local client=$! status=0
     wait_until compgen -G "$disk/to/BACKUP-50/*/*.data" >/dev/null
     "$@"
     wait "$client" || status=$?
     [ "$status" = 1 ] || fail_with_logs "$1: exit $status"
-    rm "$disk/src/large"
     expect_exit 0 "$penstock" pace --node "$memory/1.socket" max
 }
 
