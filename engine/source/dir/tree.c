@@ -274,10 +274,11 @@ static int end_level(struct tree *tree, struct tree_level *level)
     bool has_changed = tick_ns_of(&status.st_ctim) != tick_ns_of(&level->ctime);
     level->readings++;
     level->has_rested = !has_changed;
+    level->was_calm |= !has_changed;
     if (!has_changed && level->rest_ns == 0)
         return end_reading(tree, level);
     if (level->is_blind || level->readings == READINGS_MAX)
-        return has_changed ? -PST_E_CHANGED : end_reading(tree, level);
+        return level->was_calm ? end_reading(tree, level) : -PST_E_CHANGED;
     if (!has_changed)
         tick_rest(level->rest_ns);
     int error = read_again(tree, level);

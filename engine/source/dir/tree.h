@@ -45,6 +45,7 @@ struct tree_level {
     struct timespec ctime; /* when this reading began */
     int64_t rest_ns;       /* so long a change may leave it as it is */
     bool has_rested;       /* since the reading before, which saw no change */
+    bool was_calm;         /* some reading saw none */
     bool is_blind;         /* not all of its names are in seen */
     uint32_t readings;     /* that have ended */
     uint64_t number;       /* of the directory, in seen */
