@@ -1,7 +1,12 @@
 /* Waits for ticks. Called by tree.c and dir_list.c on the source's thread. */
 #include "engine/source/dir/tick.h"
 
+#include <fcntl.h>
+#include <stdbool.h>
+
 #include "engine/base/clock.h"
+
+#define LOOKS_MAX 8u
 
 void tick_rest(int64_t ns)
 {
@@ -23,4 +28,23 @@ void tick_await(struct ticks *ticks, const struct stat *status)
     if (lead_ns > ticks->lead_ns)
         ticks->lead_ns = lead_ns;
     tick_rest(TICK_NS - (age_ns > 0 ? age_ns : 0));
+}
+
+void tick_await_contents(struct ticks *ticks, int directory, const char *name,
+                         const struct timespec *began, struct stat *status)
+{
+    for (uint32_t i = 0; i < LOOKS_MAX; i++) {
+        struct stat now;
+        if (!S_ISREG(status->st_mode) || status->st_size > 0 ||
+            tick_ns_of(&status->st_ctim) < tick_ns_of(began) - TICK_NS)
+            return;
+        tick_await(ticks, status);
+        if (fstatat(directory, name, &now, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) ||
+            now.st_dev != status->st_dev || now.st_ino != status->st_ino)
+            return;
+        bool is_as_it_was = tick_ns_of(&now.st_ctim) == tick_ns_of(&status->st_ctim);
+        *status = now;
+        if (is_as_it_was)
+            return;
+    }
 }

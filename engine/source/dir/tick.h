@@ -31,4 +31,10 @@ void tick_rest(int64_t ns);
  * where times are whole seconds. */
 void tick_await(struct ticks *ticks, const struct stat *status);
 
+/* A file that a program writes anew is empty first, for a moment: one that is, and has changed
+ * since the walk began, is looked at until it does not change, which is what status is then; eight
+ * times at most. */
+void tick_await_contents(struct ticks *ticks, int directory, const char *name,
+                         const struct timespec *began, struct stat *status);
+
 #endif

@@ -821,6 +821,33 @@ static void what_is_away_for_a_moment_is_listed(void)
     end();
 }
 
+/* The first file that is looked at is written anew then, and this is its first moment. */
+static void empty_it(const char *name)
+{
+    if (looks++ == 0)
+        REQUIRE(truncate(strcpy(moved, name), 0) == 0);
+}
+
+static void fill_it_again(const char *name)
+{
+    if (strcmp(name, moved) == 0)
+        write_file(name, "content", 7);
+}
+
+static void what_is_empty_for_a_moment_is_listed_with_its_contents(void)
+{
+    struct pst_object object = {0};
+    make_files(".", 10);
+    looks = 0;
+    before_look = empty_it;
+    after_look = fill_it_again;
+    list_what_changes(1);
+    before_look = after_look = NULL;
+    CU_ASSERT_TRUE_FATAL(find_object(&collected, moved, &object));
+    CU_ASSERT_EQUAL(object.size, 7);
+    end();
+}
+
 static void a_directory_that_is_away_when_it_is_opened_is_met_again(void)
 {
     static struct tree tree;
@@ -932,6 +959,8 @@ static CU_TestInfo tests[] = {
     {"a change in the future is waited for once", a_change_in_the_future_is_waited_for_once},
     {"a directory that never rests is told", a_directory_that_never_rests_is_told},
     {"what is away for a moment is listed", what_is_away_for_a_moment_is_listed},
+    {"what is empty for a moment is listed with its contents",
+     what_is_empty_for_a_moment_is_listed_with_its_contents},
     {"a directory that is away when it is opened is met again",
      a_directory_that_is_away_when_it_is_opened_is_met_again},
     {"what was entered counts", what_was_entered_counts},
