@@ -25,6 +25,9 @@
 
 #define COARSE_TICK_NS INT64_C(2000000000) /* of file systems with whole seconds */
 
+/* So long the walk rests in all: where many directories change all the time, it would be hours. */
+#define RESTS_NS INT64_C(5000000000)
+
 /* So often all directories are looked at again, if things were found each time; and so long, since
  * the last one was found: a listing from which nothing comes must not look like one that hangs. */
 #define ROUNDS_MAX 8u
@@ -155,6 +158,7 @@ int tree_open(struct tree *tree, int root_fd, uint32_t ldms, bool looks_again)
     tree->path_bytes = 0;
     tree->path[0] = '\0';
     tree->entered = 0;
+    tree->rests_ns = 0;
     tree->seen = (struct seen_names){0};
     tree->walked = (struct walked){0};
     tree->again = (struct tree_again){.is_wanted = looks_again};
@@ -262,8 +266,8 @@ static int end_reading(struct tree *tree, const struct tree_level *level)
 /* At the end of a level: 1: it is read again; 0: nothing is missing, as far as can be told; or
  * -errno. A file that is replaced by a rename, or gets another name, while its directory is read
  * may be in what was read under neither: where the directory has changed, it is read until it did
- * not; and where a change may not have shown, until it would have. In a second look that is left to
- * the next round. */
+ * not; and where a change may not have shown, until it would have, unless too many have that: they
+ * are left to the second look. In that, it is left to the next round. */
 static int end_level(struct tree *tree, struct tree_level *level)
 {
     struct stat status;
@@ -275,12 +279,14 @@ static int end_level(struct tree *tree, struct tree_level *level)
     level->readings++;
     level->has_rested = !has_changed;
     level->was_calm |= !has_changed;
-    if (!has_changed && level->rest_ns == 0)
+    if (!has_changed && (level->rest_ns == 0 || tree->rests_ns >= RESTS_NS))
         return end_reading(tree, level);
     if (level->is_blind || level->readings == READINGS_MAX)
         return level->was_calm ? end_reading(tree, level) : -PST_E_CHANGED;
-    if (!has_changed)
+    if (!has_changed) {
+        tree->rests_ns += level->rest_ns;
         tick_rest(level->rest_ns);
+    }
     int error = read_again(tree, level);
     return error ? error : 1;
 }

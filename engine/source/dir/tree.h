@@ -73,6 +73,7 @@ struct tree {
     char path[PST_PATH_BYTES_MAX + TREE_NAME_MAX + 1];
     size_t path_bytes;
     uint64_t entered; /* directories */
+    int64_t rests_ns; /* in all of them */
     struct seen_names seen;
     struct walked walked;
     struct tree_again again;

@@ -104,6 +104,9 @@ static int silent;          /* so many of these, the last ones, see no change */
 static int readings;        /* that have ended */
 static const char *doubled; /* one that is there twice */
 static bool is_restless;    /* at the end of each reading there is a further file */
+static int restful;         /* but not of so many, the first ones */
+static const char *resting; /* changes in each rest; rests take no time then */
+static int64_t rests_ns;    /* of those */
 static pthread_mutex_t changes = PTHREAD_MUTEX_INITIALIZER;
 static struct timespec now; /* where set */
 static bool now_follows;    /* it is when the directory was last seen to change */
@@ -169,11 +172,24 @@ static ssize_t change(int fd, char *buffer, size_t room, ssize_t bytes)
         memcpy(buffer + bytes, record, length);
         bytes += (ssize_t)length;
     }
-    if (is_restless && bytes == 0) {
+    if (is_restless && bytes == 0 && readings > restful) {
         snprintf(name, sizeof(name), "further-%d", number++);
         make_file_in(fd, name);
     }
     return bytes;
+}
+
+int __real_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+    if (!resting)
+        return __real_nanosleep(time, left);
+    rests_ns += time->tv_sec * 1000000000 + time->tv_nsec;
+    make_file_in(AT_FDCWD, resting);
+    REQUIRE(unlink(resting) == 0);
+    return 0;
 }
 
 ssize_t __wrap_getdents64(int fd, void *buffer, size_t bytes)
@@ -801,6 +817,50 @@ static void a_directory_that_never_rests_is_told(void)
     end();
 }
 
+/* By a clock that is behind, each has just changed. */
+static void list_resting(int count)
+{
+    struct stat status;
+    char name[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(name, sizeof(name), "%d", i);
+        REQUIRE(mkdir(name, 0755) == 0);
+    }
+    make_files("0", 10);
+    REQUIRE(stat("0", &status) == 0);
+    now = status.st_ctim;
+    now.tv_sec -= 30;
+    resting = "0/passing";
+    rests_ns = 0;
+    readings = 0;
+    list_what_changes(1);
+    resting = NULL;
+    now.tv_sec = 0;
+    CU_ASSERT_EQUAL(collected.listing.unreadable, 0);
+    CU_ASSERT_EQUAL(times_listed("0/file7"), 1);
+}
+
+/* Else a listing of some hundred that change all the time would take minutes, or hours where times
+ * are whole seconds. */
+static void directories_are_waited_for_no_longer_than_seconds(void)
+{
+    list_resting(300);
+    CU_ASSERT_TRUE(rests_ns >= INT64_C(5000000000) && rests_ns < INT64_C(5200000000));
+    CU_ASSERT_EQUAL(collected.listing.objects, 311);
+    end();
+}
+
+/* It changed in every rest, and in the last reading. */
+static void one_that_was_read_whole_is_not_told(void)
+{
+    restful = 7;
+    is_restless = true;
+    list_resting(1);
+    is_restless = false;
+    restful = 0;
+    end();
+}
+
 /* ---- names that lead elsewhere ---- */
 
 static char moved[64]; /* the name of the first file that was looked at */
@@ -965,6 +1025,9 @@ static CU_TestInfo tests[] = {
      one_that_changed_while_it_was_read_is_read_until_a_change_would_show},
     {"a change in the future is waited for once", a_change_in_the_future_is_waited_for_once},
     {"a directory that never rests is told", a_directory_that_never_rests_is_told},
+    {"directories are waited for no longer than seconds",
+     directories_are_waited_for_no_longer_than_seconds},
+    {"one that was read whole is not told", one_that_was_read_whole_is_not_told},
     {"what is away for a moment is listed", what_is_away_for_a_moment_is_listed},
     {"what is empty for a moment is listed with its contents",
      what_is_empty_for_a_moment_is_listed_with_its_contents},
