@@ -73,6 +73,7 @@ static void push_level(struct tree *tree, struct ahead_dir *dir, uint64_t number
         .number = number,
         .seen_before = tree->seen.count,
         .entered = dir->opened,
+        .was_moved = tree->again.was_there,
     };
     begin_reading(top(tree), dir);
 }
@@ -388,6 +389,7 @@ static int enter_again(struct tree *tree, uint32_t number)
         close(fd);
     if (error)
         return error;
+    tree->again.was_there = false;
     push_level(tree, ahead_begin(tree->ahead, fd, &status, true), number);
     top(tree)->is_again = true;
     top(tree)->asks = tree->walked.dirs[number].asks;
@@ -555,7 +557,8 @@ static int meet(struct tree *tree, uint64_t file)
 
 /* In a second look: whether the entry is missing in the backup, and was there all the time, or is a
  * directory, which may have got what was: 1, 0, or -PST_E_CHANGED: the backup has something else at
- * its path. Where no time of birth is known, what has not been written to since was there. */
+ * its path. Where no time of birth is known, what has not been written to since was there. Of a
+ * file with several names those count that are in a directory which was there itself. */
 static int miss(struct tree *tree, const struct stat *status)
 {
     struct walked *walked = &tree->walked;
@@ -563,7 +566,9 @@ static int miss(struct tree *tree, const struct stat *status)
     const struct tree_level *level = top(tree);
     bool is_directory = S_ISDIR(status->st_mode);
     bool has_path = walked_has_path(walked, tree->path);
-    if (walked_has(walked, status) || (has_path && walked->is_full))
+    bool is_further = status->st_nlink > 1 && !is_directory && !has_path && level->was_moved;
+    again->was_there = false;
+    if ((walked_has(walked, status) && !is_further) || (has_path && walked->is_full))
         return 0;
     if (has_path && is_directory && walked_has_child(walked, level->number, tree_name(tree)))
         return 0; /* it has a second look of its own */
@@ -572,6 +577,7 @@ static int miss(struct tree *tree, const struct stat *status)
     if (!is_old && (has_path || !is_directory))
         return 0;
     walked_keep(walked, status);
+    again->was_there = is_old;
     again->found += is_old;
     again->until_ns = pst_monotonic_ns() + AGAIN_NS;
     return has_path ? -PST_E_CHANGED : 1;

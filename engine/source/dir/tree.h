@@ -51,7 +51,8 @@ struct tree_level {
     uint64_t number;       /* of the directory, in seen */
     size_t seen_before;    /* names in seen when it was entered */
     struct timespec entered;
-    bool is_again; /* it is looked at once more */
+    bool is_again;  /* it is looked at once more */
+    bool was_moved; /* a second look has found it, and it was there all the time */
 };
 
 /* The second look. */
@@ -62,6 +63,7 @@ struct tree_again {
     uint32_t rounds;       /* that have begun */
     uint32_t next;         /* directory to look at, of this round */
     uint64_t found;        /* in this round */
+    bool was_there;        /* what was found last */
     uint64_t until_ns;     /* CLOCK_MONOTONIC */
 };
 

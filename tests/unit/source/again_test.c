@@ -244,6 +244,18 @@ static void a_subtree_that_was_moved_over_an_empty_directory_is_listed(void)
     end();
 }
 
+static void both_names_in_a_subtree_that_was_moved_are_listed(void)
+{
+    REQUIRE(mkdir(at(UNREAD, "sub"), 0700) == 0);
+    write_file(at(UNREAD, "sub/one"), "both", 4);
+    REQUIRE(link(at(UNREAD, "sub/one"), at(UNREAD, "sub/other")) == 0);
+    list_with(move_subtree);
+    expect(0, 3);
+    CU_ASSERT_EQUAL(times_listed(at(READ, "sub/one")), 1);
+    CU_ASSERT_EQUAL(times_listed(at(READ, "sub/other")), 1);
+    end();
+}
+
 static void move_into_a_new_one(void)
 {
     REQUIRE(mkdir(at(READ, "new"), 0700) == 0);
@@ -534,6 +546,8 @@ static CU_TestInfo tests[] = {
     {"a subtree that was moved is listed whole", a_subtree_that_was_moved_is_listed_whole},
     {"a subtree that was moved over an empty directory is listed",
      a_subtree_that_was_moved_over_an_empty_directory_is_listed},
+    {"both names in a subtree that was moved are listed",
+     both_names_in_a_subtree_that_was_moved_are_listed},
     {"a file that was moved to a new directory is listed",
      a_file_that_was_moved_to_a_new_directory_is_listed},
     {"a file that was moved over another is named", a_file_that_was_moved_over_another_is_named},
