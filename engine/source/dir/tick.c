@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 
 #define LOOKS_MAX 8u
+#define RESTS_NS INT64_C(20000000000)
 
 void tick_rest(int64_t ns)
 {
@@ -18,7 +19,7 @@ void tick_rest(int64_t ns)
 void tick_await(struct ticks *ticks, const struct stat *status)
 {
     int64_t ctime_ns = tick_ns_of(&status->st_ctim);
-    if (ctime_ns <= ticks->past_ns)
+    if (ctime_ns <= ticks->past_ns || ticks->rests_ns >= RESTS_NS)
         return;
     int64_t age_ns = (int64_t)pst_unix_ns() - ctime_ns,
             lead_ns = ctime_ns - (int64_t)pst_monotonic_ns();
@@ -27,7 +28,9 @@ void tick_await(struct ticks *ticks, const struct stat *status)
         return;
     if (lead_ns > ticks->lead_ns)
         ticks->lead_ns = lead_ns;
-    tick_rest(TICK_NS - (age_ns > 0 ? age_ns : 0));
+    int64_t rest_ns = TICK_NS - (age_ns > 0 ? age_ns : 0);
+    ticks->rests_ns += rest_ns;
+    tick_rest(rest_ns);
 }
 
 void tick_await_contents(struct ticks *ticks, int directory, const char *name,

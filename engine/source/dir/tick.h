@@ -16,8 +16,9 @@
 
 /* What is known of the clock of the file system; zeros: nothing. */
 struct ticks {
-    int64_t past_ns; /* what changed no later is older than a tick */
-    int64_t lead_ns; /* so far, at least, it is ahead of CLOCK_MONOTONIC */
+    int64_t past_ns;  /* what changed no later is older than a tick */
+    int64_t lead_ns;  /* so far, at least, it is ahead of CLOCK_MONOTONIC */
+    int64_t rests_ns; /* for files, in all */
 };
 
 static inline int64_t tick_ns_of(const struct timespec *time)
@@ -27,8 +28,8 @@ static inline int64_t tick_ns_of(const struct timespec *time)
 
 void tick_rest(int64_t ns);
 
-/* Before a file is read: waits until any change of it would leave other times than status has. Not
- * where times are whole seconds. */
+/* Before a file is read: waits until any change of it would leave other times than status has; 20 s
+ * in all, and not where times are whole seconds. */
 void tick_await(struct ticks *ticks, const struct stat *status);
 
 /* A file that a program writes anew is empty first, for a moment: one that is, and has changed

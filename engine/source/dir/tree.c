@@ -160,6 +160,7 @@ int tree_open(struct tree *tree, int root_fd, uint32_t ldms, bool looks_again)
     tree->path[0] = '\0';
     tree->entered = 0;
     tree->rests_ns = 0;
+    tree->ticks = (struct ticks){0};
     tree->seen = (struct seen_names){0};
     tree->walked = (struct walked){0};
     tree->again = (struct tree_again){.is_wanted = looks_again};

@@ -845,9 +845,24 @@ static void list_resting(int count)
 static void directories_are_waited_for_no_longer_than_seconds(void)
 {
     list_resting(300);
-    CU_ASSERT_TRUE(rests_ns >= INT64_C(5000000000) && rests_ns < INT64_C(5200000000));
+    CU_ASSERT_TRUE(rests_ns >= INT64_C(5000000000) && rests_ns < INT64_C(5500000000));
     CU_ASSERT_EQUAL(collected.listing.objects, 311);
     end();
+}
+
+/* Nor files, of which each has changed since the last rest. */
+static void files_are_waited_for_no_longer_than_seconds(void)
+{
+    struct ticks ticks = {0};
+    struct stat status = {0};
+    resting = "passing";
+    rests_ns = 0;
+    for (int i = 0; i < 3000; i++) {
+        REQUIRE(clock_gettime(CLOCK_REALTIME, &status.st_ctim) == 0);
+        tick_await(&ticks, &status);
+    }
+    resting = NULL;
+    CU_ASSERT_TRUE(rests_ns >= INT64_C(20000000000) && rests_ns < INT64_C(20100000000));
 }
 
 /* It changed in every rest, and in the last reading. */
@@ -1027,6 +1042,7 @@ static CU_TestInfo tests[] = {
     {"a directory that never rests is told", a_directory_that_never_rests_is_told},
     {"directories are waited for no longer than seconds",
      directories_are_waited_for_no_longer_than_seconds},
+    {"files are waited for no longer than seconds", files_are_waited_for_no_longer_than_seconds},
     {"one that was read whole is not told", one_that_was_read_whole_is_not_told},
     {"what is away for a moment is listed", what_is_away_for_a_moment_is_listed},
     {"what is empty for a moment is listed with its contents",
