@@ -50,27 +50,12 @@ static int look_for_number(struct archive_server *server, const struct pst_signa
                               &conf->payload.archive_number.number);
 }
 
-static int stays(struct archive_server *server)
+/* Whether the path still leads to the directory that is open, before what is in it is listed or
+ * decided. */
+static int check_stays(const struct archive_server *server, uint16_t gsn)
 {
-    return server->stays ? server->stays(server->context) : 0;
-}
-
-static int write_node(struct archive_server *server, const struct pst_signal *request,
-                      struct pst_signal *conf)
-{
-    int error = stays(server);
-    if (error)
-        return error;
-    return pst_archive_write_node(server->archive, &request->payload.gci, &conf->payload.commit);
-}
-
-static int write_cluster(struct archive_server *server, const struct pst_signal *request,
-                         struct pst_signal *conf)
-{
-    int error = stays(server);
-    if (error)
-        return error;
-    return pst_archive_write_cluster(server->archive, &request->payload.gci, &conf->payload.commit);
+    bool is_asked = gsn == PST_ARCHIVE_MANIFEST_REQ || gsn == PST_ARCHIVE_DECIDE_REQ;
+    return is_asked && server->stays ? server->stays(server->context) : 0;
 }
 
 /* Serves a request of the backup in work. */
@@ -80,11 +65,14 @@ static int serve_current(struct archive_server *server, const struct pst_signal 
     struct pst_archive *archive = server->archive;
     if (archive->backup != request->backup)
         return request->gsn == PST_ARCHIVE_CLEANUP_REQ ? 0 : -PST_E_UNKNOWN_BACKUP;
+    int error = check_stays(server, request->gsn);
+    if (error)
+        return error;
     switch (request->gsn) {
     case PST_ARCHIVE_MANIFEST_REQ:
-        return write_node(server, request, conf);
+        return pst_archive_write_node(archive, &request->payload.gci, &conf->payload.commit);
     case PST_ARCHIVE_DECIDE_REQ:
-        return write_cluster(server, request, conf);
+        return pst_archive_write_cluster(archive, &request->payload.gci, &conf->payload.commit);
     case PST_ARCHIVE_COMMIT_REQ:
         return pst_archive_commit(archive);
     default:

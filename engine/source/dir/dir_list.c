@@ -456,9 +456,6 @@ static int add_found(struct listing_job *job, const struct found *found)
 /* error: of the look at it. */
 static int add_entry(struct listing_job *job, struct found *found, int error)
 {
-    if (!error && !job->dir->is_still)
-        tick_await_contents(&job->tree.ticks, found->directory, found->name, &job->tree.again.began,
-                            &found->status);
     if (job->tree.path_bytes >= PST_PATH_BYTES_MAX)
         return trouble(job, found->path, "path of more than 4095 bytes", -ENAMETOOLONG);
     if (!error && !job->dir->is_still && S_ISREG(found->status.st_mode))
@@ -471,6 +468,9 @@ static int add_entry(struct listing_job *job, struct found *found, int error)
         return trouble(job, found->path, "another file has got this name", error);
     if (error)
         return trouble(job, found->path, "cannot stat a file", error);
+    if (!job->dir->is_still)
+        tick_await_contents(&job->tree.ticks, found->directory, found->name, &job->tree.again.began,
+                            &found->status);
     found->hints = tree_hints(&job->tree);
     return add_found(job, found);
 }

@@ -181,6 +181,21 @@ void check_listing(const struct collected *collected)
     CU_ASSERT_EQUAL(collected->listing.objects, objects);
 }
 
+uint32_t times_listed(const struct collected *collected, const char *path)
+{
+    uint32_t times = 0;
+    for (uint64_t i = 0; i < collected->count; i++) {
+        const struct pst_fragment_descriptor *fragment = collected->fragments[i];
+        struct pst_object object;
+        size_t offset = 0;
+        for (uint32_t j = 0; j < fragment->entries_count; j++) {
+            ASSERT_OK(pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object));
+            times += strcmp(object.path, path) == 0;
+        }
+    }
+    return times;
+}
+
 bool find_object(const struct collected *collected, const char *path, struct pst_object *object)
 {
     for (uint64_t i = 0; i < collected->count; i++) {

@@ -50,6 +50,9 @@ bool find_everything(struct pst_fragment_sink *sink, const struct pst_object *ob
 /* Checks all that fragment.h promises about the whole listing. */
 void check_listing(const struct collected *collected);
 
+/* How often a path is in the listing. */
+uint32_t times_listed(const struct collected *collected, const char *path);
+
 /* The entry of a path, from the first fragment that has it; false if there is none. */
 bool find_object(const struct collected *collected, const char *path, struct pst_object *object);
 
