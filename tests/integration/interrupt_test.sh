@@ -24,18 +24,28 @@ interrupt_after() {
     until [ "/proc/$child/exe" -ef "$penstock" ] && grep -Eq "$handles" "/proc/$child/status" 2>/dev/null; do
         kill -0 "$child" 2>/dev/null || break
     done
-    sleep "$seconds"
+    [ "$seconds" = 0 ] || sleep "$seconds"
     kill "-$signal" "$child" 2>/dev/null || true
     status=0
     wait "$child" || status=$?
 }
 
-# A random time below a number of milliseconds, and a signal.
-random_moment() { # LIMIT_MS
-    local ms=$((RANDOM % $1))
+# A random time below $limit_ms, and a signal. What a command took once, with a cold cache or a busy
+# disk, says little of the next time: the limit follows what came of the last one.
+random_moment() {
+    local ms=$((RANDOM % limit_ms))
     moment=$(printf '%d.%03d' $((ms / 1000)) $((ms % 1000)))
     local signals=(INT TERM HUP)
     signal=${signals[RANDOM % 3]}
+    [ "$ms" -gt 0 ] || moment=0
+}
+
+adapt_limit() {
+    if [ "$status" -eq 130 ]; then
+        limit_ms=$((limit_ms * 4 / 3 + 1))
+    else
+        limit_ms=$(((limit_ms + 1) / 2))
+    fi
 }
 
 milliseconds_of() { # COMMAND…
@@ -50,8 +60,9 @@ interrupted_backups() {
     limit_ms=$(milliseconds_of "${backup[@]}")
     before=$(names_below "$disk/to")
     for ((i = 1; i <= rounds; i++)); do
-        random_moment "$limit_ms"
+        random_moment
         interrupt_after "$signal" "$moment" "${backup[@]}" --ldms $((i % 4 + 1))
+        adapt_limit
         if [ "$status" -eq 130 ]; then
             stopped=$((stopped + 1))
             expect_message 'interrupted; nothing of the backup is left'
@@ -112,8 +123,9 @@ interrupted_restores() {
         rm -rf "$disk/target/new"
         options=(--ldms $((i % 3 + 1)))
         [ $((i % 2)) -eq 0 ] || mkdir "$disk/target/new"
-        random_moment "$limit_ms"
+        random_moment
         interrupt_after "$signal" "$moment" "${restore[@]}" "${options[@]}"
+        adapt_limit
         [ "$status" -eq 130 ] || [ "$status" -eq 0 ] || fail "SIG$signal after $moment s: exit $status"
         if [ "$status" -eq 130 ]; then
             stopped=$((stopped + 1))
@@ -136,8 +148,9 @@ interrupted_verifies() {
     before=$(names_below "$disk/to")
     limit_ms=$(milliseconds_of "$penstock" verify --from "$disk/to")
     for ((i = 1; i <= rounds; i++)); do
-        random_moment "$limit_ms"
+        random_moment
         interrupt_after "$signal" "$moment" "$penstock" verify --from "$disk/to" --ldms $((i % 3 + 1))
+        adapt_limit
         [ "$status" -eq 130 ] || [ "$status" -eq 0 ] || fail "SIG$signal after $moment s: exit $status"
         [ "$status" -eq 0 ] || stopped=$((stopped + 1))
         expect_names "$disk/to" "$before"
