@@ -1,5 +1,5 @@
 #!/bin/bash
-# The closing line of scripts/test: sums, and a skip or an empty run is never a success.
+# The closing lines of scripts/test: sums, what failed, and a skip or an empty run is never a success.
 set -euo pipefail
 
 sum=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../../scripts/sum-tests")
@@ -34,3 +34,24 @@ expect 1 '0 passed, 0 failed, 0 skipped'
 expect 1 '7 passed, 1 failed, 0 skipped' --failed 1 good
 expect 1 '8 passed, 1 failed, 1 skipped' good unstarted
 expect 0 '14 passed, 0 failed, 0 skipped' --failed 0 good good
+
+# How a failed test's output ended is told before that line, and what says FAILED in it, wherever it does.
+cat >CTestTestfile.cmake <<'EOF'
+add_test(good "sh" "-c" "echo FAILED: not this one")
+add_test(bad "sh" "-c" "echo 'FAILED: & <b> \"c\" &lt;'; seq -f 'line %g.' 50; echo FAILED: last; exit 1")
+add_test(missing "/nonexistent/program")
+EOF
+ctest --output-junit "$PWD/told" >/dev/null 2>&1 && exit 1
+"$sum" told >said && exit 1
+sed -i 's/after [0-9.e-]* s$/after a while/' said
+diff - said <<EOF
+== told: bad failed after a while
+  FAILED: & <b> "c" &lt;
+$(seq -f '  line %g.' 12 50)
+  FAILED: last
+== told: missing failed after a while
+  Unable to find executable: /nonexistent/program
+== told: bad failed after a while
+== told: missing failed after a while
+1 passed, 2 failed, 0 skipped
+EOF
