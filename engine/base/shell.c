@@ -30,6 +30,9 @@
 #define END_NS UINT64_C(1000000000)
 #define LOOK_NS 2000000L
 
+/* For output that nobody wants: a command that prints more does not end by itself. */
+#define SURPLUS_BYTES (UINT64_C(1) << 20)
+
 extern char **environ;
 
 /* Whether it is one of those that say what became of a backup: one that runs in a command of
@@ -99,19 +102,19 @@ static int spawn(const struct pst_shell *shell, char **environment, int output_f
     return error;
 }
 
-/* Takes what there is of the output; without room, it is read all the same. false: its end. */
+/* Takes what there is of the output; without room, it is read and counted. false: its end. */
 static bool take_output(struct pst_shell *shell, int fd)
 {
     char rest[4096];
     size_t room = shell->output_bytes - shell->output_used;
     ssize_t bytes = room > 0 ? read(fd, shell->output + shell->output_used, room)
                              : read(fd, rest, sizeof(rest));
-    if (bytes > 0 && room > 0)
-        shell->output_used += (size_t)bytes;
+    if (bytes > 0)
+        *(room > 0 ? &shell->output_used : &shell->surplus) += (size_t)bytes;
     return bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-/* 0: the command has ended. -ETIMEDOUT, -EINTR. */
+/* 0: the command has ended. -ETIMEDOUT, -EINTR, -EMSGSIZE. */
 static int wait_until(struct pst_shell *shell, int child_fd, int output_fd)
 {
     uint64_t until_ns = pst_monotonic_ns() + shell->limit_ns;
@@ -128,6 +131,8 @@ static int wait_until(struct pst_shell *shell, int child_fd, int output_fd)
             return -EINTR;
         if (ready > 0 && !take_output(shell, output_fd))
             polled[2].fd = -1; /* the command may go on without it */
+        if (shell->surplus > SURPLUS_BYTES)
+            return -EMSGSIZE;
         if (pst_monotonic_ns() >= until_ns)
             return -ETIMEDOUT;
     }
@@ -267,6 +272,9 @@ static void say_error(const struct pst_shell *shell, int error, char *message)
         snprintf(message, PST_MESSAGE_BYTES - (size_t)used,
                  "%.200s: timed out after %.3g s, and was killed", shell->command,
                  (double)shell->limit_ns / 1e9);
+    else if (error == -EMSGSIZE)
+        snprintf(message, PST_MESSAGE_BYTES - (size_t)used,
+                 "%.200s: printed more than a MiB, and was killed", shell->command);
     else
         snprintf(message, PST_MESSAGE_BYTES - (size_t)used, "%.200s: %s", shell->command,
                  pst_error_text(error));
@@ -276,7 +284,7 @@ int pst_shell_run(struct pst_shell *shell, char *message)
 {
     siginfo_t ended = {0};
     shell->left = 0;
-    shell->output_used = 0;
+    shell->output_used = shell->surplus = 0;
     shell->group = 0;
     int error = run(shell, &ended);
     bool is_signal = ended.si_code != CLD_EXITED;

@@ -25,6 +25,7 @@ struct pst_shell {
     char *output;
     size_t output_bytes;
     size_t output_used;
+    size_t surplus; /* bytes that were printed beyond */
     /* Ignores what ends other programs (SIGHUP, SIGINT, SIGQUIT, SIGTERM), if the caller does: to
      * be ended, it must be killed. */
     bool stays;
@@ -43,8 +44,10 @@ struct pst_shell {
 };
 
 /* Runs the command and waits for it, after its limit for two seconds at most. 0; -errno with
- * message (PST_MESSAGE_BYTES): -ETIMEDOUT, -EINTR: it and its children are gone, or left; -ECHILD:
- * it has failed, and what it has started is there. */
+ * message (PST_MESSAGE_BYTES): -ETIMEDOUT, -EINTR, -EMSGSIZE (it printed a MiB more than is
+ * wanted): it and its children are gone, or left; -ECHILD: it has failed, and what it has started
+ * is there.
+ */
 PST_MUST_USE int pst_shell_run(struct pst_shell *shell, char *message);
 
 /* Kills what the command has left running. Nothing for 0. */

@@ -340,6 +340,20 @@ static bool came(int interrupt_fd)
     return poll(&polled, 1, SIGNAL_MS) > 0;
 }
 
+static int command_fault(int error, char *message)
+{
+    static const char name[] = "passphrase command";
+    switch (error) {
+    case -ECHILD:
+        return fail(message, name, -EINVAL, "it failed");
+    case -EMSGSIZE:
+        return fail(message, name, -EINVAL,
+                    "it printed more than a MiB, and was killed: have it print the passphrase");
+    default:
+        return fail(message, name, error, NULL);
+    }
+}
+
 /* What it prints goes from the pipe into secret memory, and the command into no message. */
 static int read_command(const char *command, int interrupt_fd, char *line, char *message)
 {
@@ -355,8 +369,7 @@ static int read_command(const char *command, int interrupt_fd, char *line, char 
     if (error == -EINTR || (error && came(interrupt_fd)))
         return -EINTR;
     if (error)
-        return fail(message, "passphrase command", error == -ECHILD ? -EINVAL : error,
-                    error == -ECHILD ? "it failed" : NULL);
+        return command_fault(error, message);
     const char *fault = end_line(line, shell.output_used);
     return fault ? fail(message, "passphrase command", -EINVAL, fault) : 0;
 }

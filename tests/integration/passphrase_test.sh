@@ -61,6 +61,11 @@ for _ in {1..4}; do # two threads could take the signal
     ends_with 130 TERM $((seconds + 6)) "$penstock" verify "${reads[@]}" --newer-than-verified
     ends_with 130 TERM $((seconds + 7)) "$penstock" mount "${reads[@]}" "$disk/tree"
 done
+# One that prints without end is killed, with what it has started; a line or two more than the passphrase are no harm.
+expect_exit 2 setsid -w timeout -k 1 20 "$penstock" verify "${reads[@]}" --passphrase-command "sleep $seconds & yes"
+expect_message 'passphrase command: it printed more than a MiB, and was killed'
+! pgrep -xf "sleep $seconds" || fail 'what the command has started is still there'
+expect_exit 0 "$penstock" verify "${reads[@]}" --passphrase-command "cat $disk/passphrase; yes | head -c 900000"
 if command -v script >/dev/null; then
     for command in list verify "restore --target $disk/none-target" 'key list'; do
         # shellcheck disable=SC2086 # words of their own

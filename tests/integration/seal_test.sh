@@ -141,6 +141,10 @@ expect_exit 0 "$penstock" backup --source "dir:$disk/tree/secret-folder" --to "$
 expect_exit 0 with_pipe "$penstock" verify --from "$disk/returned"
 expect_exit 2 "$penstock" verify --from "$disk/returned" --passphrase-file "$disk/mark"
 expect_message 'byte order mark'
+expect_exit 2 "$penstock" verify --from "$disk/returned" --passphrase-command "cat '$disk/mark'"
+expect_message 'byte order mark'
+expect_exit 2 "$penstock" verify --from "$disk/returned" --passphrase-file /dev/fd/3 3< <(cat "$disk/mark")
+expect_message 'byte order mark'
 expect_exit 1 setsid -w "$penstock" backup --source "dir:$disk/tree" --to "$disk/phrase" --passphrase-prompt
 expect_message '/dev/tty: '
 [ ! -e "$disk/phrase/BACKUP-3" ] || fail 'a backup was made without its passphrase'

@@ -90,14 +90,17 @@ wait_for gone "$(cat "$memory/left")"
 # what it prints must be a path like the source's
 fails 'it printed what is no absolute path' --freeze-command 'echo snap' --thaw-command "$thaw"
 fails 'it printed more than one line' --freeze-command "echo created; echo $tree" --thaw-command "$thaw"
-fails 'it printed more than a path' --freeze-command 'head -c 5000000 /dev/zero | tr "\0" /' --thaw-command "$thaw"
+fails 'it printed more than a path' --freeze-command 'head -c 500000 /dev/zero | tr "\0" /' --thaw-command "$thaw"
+fails '--freeze-command has failed: .*printed more than a MiB, and was killed' \
+    --freeze-command "sleep 1000 & echo \$! >$memory/left; yes /" --thaw-command "$thaw"
+wait_for gone "$(cat "$memory/left")"
 fails 'printed the path "/none": No such file' --freeze-command 'echo /none' --thaw-command "$thaw"
 fails 'it is no snapshot of the source' --freeze-command "echo $tree/file" --thaw-command "$thaw"
 fails 'printed the path "/proc": ' --freeze-command 'echo /proc' --thaw-command "$thaw"
 # where a snapshot was to be mounted, and was not
 mkdir "$disk/mount-point"
 fails 'it is empty, and the source is not' --freeze-command "echo $disk/mount-point" --thaw-command "$thaw"
-thawed 7
+thawed 8
 
 # one that fails, or does not end, fails the backup; what is left of it is killed
 fails '--freeze-command has failed: exit 7: exit code 7' --freeze-command 'exit 7' --thaw-command "$thaw"

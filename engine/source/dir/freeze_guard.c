@@ -125,7 +125,7 @@ static int freeze(struct job *job)
     if (error == -ETIMEDOUT && shell.left == 0)
         return -PST_E_FREEZE;
     /* Another try would be one more that does not end. */
-    return error == -ECHILD || error == -ETIMEDOUT ? -PST_E_COMMAND : error;
+    return error == -ECHILD || error == -ETIMEDOUT || error == -EMSGSIZE ? -PST_E_COMMAND : error;
 }
 
 /* ---- the process ---- */
