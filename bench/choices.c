@@ -76,9 +76,9 @@ static bool set(const struct choice *choice, const char *argument)
     const char *end;
     char *after;
     switch (choice->kind) {
-    case CHOICE_TEXT:
+    case CHOICE_TEXT: /* not "": the path of a variable that is not set would be the root */
         *(const char **)choice->value = argument;
-        return true;
+        return *argument != '\0';
     case CHOICE_COUNT:
     case CHOICE_BYTES:
         return parse_number(argument, &end, choice->max, choice->value) && !*end;
@@ -158,9 +158,11 @@ static bool parse_cpus(const char *text, cpu_set_t *cpus)
         unsigned long first = strtoul(text, &end, 10), last = first;
         if (end == text)
             return false;
-        if (*end == '-')
-            last = strtoul(end + 1, &end, 10);
-        if (first > last || last >= CPU_SETSIZE)
+        if (*end == '-') {
+            text = end + 1;
+            last = strtoul(text, &end, 10);
+        }
+        if (end == text || first > last || last >= CPU_SETSIZE)
             return false;
         for (unsigned long cpu = first; cpu <= last; cpu++)
             CPU_SET(cpu, cpus);

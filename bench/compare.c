@@ -19,11 +19,12 @@ struct row {
     char key[RESULT_KEY_BYTES];
     double seconds[RESULT_ROUNDS_MAX];
     uint32_t count;
+    uint64_t bytes; /* that a round moved; 0: not told */
 };
 
 /* Of the environment of a file's first run: what makes figures differ, if it does. */
-static const char *const facts[] = {"host",   "kernel", "cpu",   "cpus",     "numa_nodes",
-                                    "memory", "commit", "build", "penstock", "load"};
+static const char *const facts[] = {"host",   "kernel", "cpu",      "cpus", "numa_nodes", "memory",
+                                    "commit", "build",  "penstock", "load", "places"};
 #define FACTS (sizeof(facts) / sizeof(facts[0]))
 #define FACT_BYTES 512u
 
@@ -41,8 +42,11 @@ static struct row *row_of(struct rows *rows, const char *key)
         if (strcmp(rows->rows[i].key, key) == 0)
             return &rows->rows[i];
     }
-    if (rows->count == ROWS_MAX)
-        return NULL;
+    if (rows->count == ROWS_MAX) {
+        (void)fprintf(stderr, "penstock-bench: %s: more than %u different results\n", rows->path,
+                      ROWS_MAX);
+        exit(1);
+    }
     struct row *row = &rows->rows[rows->count++];
     (void)snprintf(row->key, sizeof(row->key), "%s", key);
     return row;
@@ -51,9 +55,26 @@ static struct row *row_of(struct rows *rows, const char *key)
 static void read_facts(struct rows *rows, const char *line)
 {
     for (uint32_t i = 0; i < FACTS; i++) {
-        if (rows->facts[i][0] == '\0' && !line_text(line, facts[i], rows->facts[i], FACT_BYTES))
-            rows->facts[i][0] = '\0';
+        char *fact = rows->facts[i];
+        if (fact[0] == '\0' && !line_text(line, facts[i], fact, FACT_BYTES) &&
+            !line_texts(line, facts[i], fact, FACT_BYTES))
+            fact[0] = '\0';
     }
+}
+
+static void read_result(struct rows *rows, const char *line, uint32_t number, const char *key)
+{
+    static double seconds[RESULT_ROUNDS_MAX];
+    uint32_t count = line_figures(line, "seconds", seconds, RESULT_ROUNDS_MAX);
+    if (count == 0) {
+        (void)fprintf(stderr, "penstock-bench: %s: line %u: no times above 0: left out\n",
+                      rows->path, number);
+        return;
+    }
+    struct row *row = row_of(rows, key);
+    row->bytes = line_number(line, "bytes");
+    for (uint32_t i = 0; i < count && row->count < RESULT_ROUNDS_MAX; i++)
+        row->seconds[row->count++] = seconds[i];
 }
 
 static bool read_rows(struct rows *rows)
@@ -64,16 +85,11 @@ static bool read_rows(struct rows *rows)
     rows->rows = calloc(ROWS_MAX, sizeof(*rows->rows));
     bench_must(rows->rows, "memory");
     bench_must(file, rows->path);
-    while (getline(&line, &room, file) > 0) {
-        if (!line_text(line, "key", key, sizeof(key))) {
+    for (uint32_t number = 1; getline(&line, &room, file) > 0; number++) {
+        if (line_text(line, "key", key, sizeof(key)))
+            read_result(rows, line, number, key);
+        else
             read_facts(rows, line);
-            continue;
-        }
-        static double seconds[RESULT_ROUNDS_MAX];
-        uint32_t count = line_figures(line, "seconds", seconds, RESULT_ROUNDS_MAX);
-        struct row *row = count > 0 ? row_of(rows, key) : NULL;
-        for (uint32_t i = 0; row && i < count && row->count < RESULT_ROUNDS_MAX; i++)
-            row->seconds[row->count++] = seconds[i];
     }
     free(line);
     (void)fclose(file);
@@ -88,10 +104,23 @@ static double median_of(const struct row *row)
     return figures_median(row->seconds, row->count).median;
 }
 
+/* Rounds that moved other amounts are not one piece of work. What lives grows a little. */
+static bool is_other_work(const struct row *a, const struct row *b)
+{
+    double ratio = (double)a->bytes / (double)b->bytes;
+    return a->bytes > 0 && b->bytes > 0 && (ratio < 0.98 || ratio > 1.02);
+}
+
+static const char *verdict_of(const struct row *a, const struct row *b,
+                              const struct figures_range *ratio)
+{
+    return is_other_work(a, b) ? "other bytes" : figures_verdict_text(figures_judge(ratio));
+}
+
 static void print_row(bool json, const struct row *a, const struct row *b)
 {
     struct figures_range ratio = figures_unpaired(b->seconds, b->count, a->seconds, a->count);
-    const char *verdict = figures_verdict_text(figures_judge(&ratio));
+    const char *verdict = verdict_of(a, b, &ratio);
     if (json) {
         printf("{\"message_type\":\"comparison\",\"key\":");
         facts_print_text(a->key);

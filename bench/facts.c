@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
 #include <stdint.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -103,6 +103,7 @@ static void print_machine(bool json)
     find_line("/proc/meminfo", "MemTotal", text, sizeof(text));
     print_fact(json, "memory", text);
     find_line("/proc/loadavg", "", text, sizeof(text));
+    text[strcspn(text, " ")] = '\0'; /* of the last minute */
     print_fact(json, "load", text);
 }
 
@@ -137,24 +138,25 @@ static void print_program(bool json)
     print_fact(json, "penstock", text);
 }
 
-/* What mountinfo(5) says of the device that the path lies on; the last mount of it. */
+/* What mountinfo(5) says of the mount that the path lies on. Not found by device: a subvolume of
+ * Btrfs has one of its own. */
 static void describe_place(const char *path, char *text, size_t bytes)
 {
-    char line[4096], device[32];
-    struct stat status;
+    char line[4096];
+    struct statx status;
     (void)snprintf(text, bytes, "%s", path);
     FILE *mounts = fopen("/proc/self/mountinfo", "re");
-    if (!mounts || stat(path, &status) < 0) {
+    if (!mounts || statx(AT_FDCWD, path, 0, STATX_MNT_ID, &status) < 0) {
         if (mounts)
             (void)fclose(mounts);
         return;
     }
-    (void)snprintf(device, sizeof(device), "%u:%u", major(status.st_dev), minor(status.st_dev));
     while (fgets(line, sizeof(line), mounts)) {
-        char id[32], options[512], kind[64], from[256], more[1024];
+        char options[512], kind[64], from[256], more[1024];
+        unsigned long long id;
         const char *rest = strstr(line, " - ");
-        if (sscanf(line, "%*s %*s %31s %*s %*s %511s", id, options) == 2 && rest &&
-            strcmp(id, device) == 0 && sscanf(rest, " - %63s %255s %1023s", kind, from, more) == 3)
+        if (sscanf(line, "%llu %*s %*s %*s %*s %511s", &id, options) == 2 && rest &&
+            id == status.stx_mnt_id && sscanf(rest, " - %63s %255s %1023s", kind, from, more) == 3)
             (void)snprintf(text, bytes, "%s: %s on %s (%s; %s)", path, kind, from, options, more);
     }
     (void)fclose(mounts);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,13 +66,25 @@ uint32_t line_figures(const char *line, const char *name, double *figures, uint3
     while (count < room && *at && *at != ']') {
         char *end;
         double figure = strtod(at + 1, &end);
-        if (end == at + 1)
-            break;
-        if (isfinite(figure) && figure > 0)
-            figures[count++] = figure;
+        if (end == at + 1 || !isfinite(figure) || figure <= 0)
+            return 0;
+        figures[count++] = figure;
         at = skip_blanks(end);
+        if (*at != ',' && *at != ']')
+            return 0;
     }
     return count;
+}
+
+bool line_texts(const char *line, const char *name, char *text, size_t bytes)
+{
+    const char *at = value_of(line, name);
+    if (!at || *at != '[')
+        return false;
+    const char *end = ++at;
+    while (*end && *end != ']')
+        end = *end == '"' && *string_end(end + 1) ? string_end(end + 1) + 1 : end + 1;
+    return *end && (size_t)snprintf(text, bytes, "%.*s", (int)(end - at), at) < bytes;
 }
 
 bool line_text(const char *line, const char *name, char *text, size_t bytes)

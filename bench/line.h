@@ -16,10 +16,14 @@ const char *line_last(const char *text);
 /* 0 where there is no such member, or no such number. */
 uint64_t line_number(const char *line, const char *name);
 
-/* The numbers above 0 of an array, room at most; returns how many. */
+/* The numbers of an array, room at most; returns how many. 0: there is no such array, or not all
+ * that is in it is a number above 0. */
 uint32_t line_figures(const char *line, const char *name, double *figures, uint32_t room);
 
 /* Copies a string, without its escapes' backslashes; false: there is none, or it is too long. */
 bool line_text(const char *line, const char *name, char *text, size_t bytes);
+
+/* The same of an array of strings, as they stand there, with commas. */
+bool line_texts(const char *line, const char *name, char *text, size_t bytes);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/choices.h"
@@ -63,6 +63,12 @@ static bool add(struct sweep *sweep, const struct configuration *one)
     describe(added, flags, sizeof(flags));
     (void)snprintf(added->result.key, sizeof(added->result.key), "backup %s%s",
                    sweep->is_cold ? "cold " : "", flags);
+    for (struct configuration *other = sweep->configurations; other < added; other++) {
+        if (strcmp(other->result.key, added->result.key) == 0) { /* a list has a value twice */
+            sweep->count--;
+            break;
+        }
+    }
     return true;
 }
 
@@ -349,8 +355,7 @@ int bench_sweep(int argc, char **argv)
     if (status >= 0)
         return status;
     const char *source_path = strchr(sweep.source, ':') + 1;
-    const char *places[] = {sweep.to,
-                            *source_path == '/' || *source_path == '.' ? source_path : NULL, NULL};
+    const char *places[] = {sweep.to, access(source_path, F_OK) == 0 ? source_path : NULL, NULL};
     facts_print(sweep.common.json, argv, places);
     if (run_all(&sweep) != 0)
         return 1;

@@ -62,6 +62,10 @@ expect 2 sweep-none "$bench" sweep --to "$work/to"
 expect 2 sweep-extra "${sweep[@]}" more
 grep -q "sweep takes no 'more'" "$work/sweep-extra.err" || fail 'sweep: what was wrong'
 expect 2 sweep-many "${sweep[@]}" --repeat 513
+expect 2 sweep-empty "$bench" sweep --source "dir:$work/source" --to '' # of a variable that is not set
+expect 2 sweep-cpus "${sweep[@]}" --cpus 0-
+expect 0 sweep-twice "$bench" sweep --source "dir:$work/source" --to "$work/to" --ldms 1,1 --chunk 1M --depth 2 --repeat 1 --json
+[ "$(grep -c '"key"' "$work/sweep-twice.out")" = 1 ] || fail 'sweep: a value that a list has twice'
 expect 1 sweep-fails "${sweep[@]}" --repeat 1 --penstock /bin/false
 expect 1 sweep-cold "$bench" sweep --source synthetic:rows=10 --to "$work/to" --ldms 1 --repeat 1 --cold # there is nothing to read from a disk
 [ -z "$(ls "$work/to")" ] || fail 'sweep: failed, it left something behind'
@@ -140,7 +144,16 @@ jq -es 'map(select(.message_type == "difference")) | length == 1 and .[0].fact =
 expect 1 compare "$bench" compare "$work/a" "$work/chosen.ini"
 sed 's/"seconds":\[[^]]*\]/"seconds":[0.0,0.0]/' "$work/sweep-json.out" >"$work/zero"
 expect 1 compare "$bench" compare --json "$work/zero" "$work/a" # a ratio to nothing is none
-grep -q 'zero: no result of penstock-bench' "$work/compare.err" || fail 'compare: times of 0'
+grep -q 'zero: line 2: no times above 0' "$work/compare.err" || fail 'compare: times of 0'
+sed 's/"bytes":[0-9]*/"bytes":1800000/' "$work/b" >"$work/twice"
+expect 0 compare "$bench" compare --json "$work/a" "$work/twice"
+jq -es 'length == 8 and all(.[]; .verdict == "other bytes")' "$work/compare.out" >/dev/null || fail 'compare: twice as many bytes'
+sed 's/"places":\["/&other/' "$work/a" >"$work/elsewhere"
+expect 0 compare "$bench" compare "$work/a" "$work/elsewhere"
+grep -q '^places: A "/dev/shm.*, B "other/dev/shm' "$work/compare.out" || fail 'compare: other places'
+for number in $(seq 1100); do echo "{\"key\":\"$number\",\"seconds\":[1]}"; done >"$work/many"
+expect 1 compare "$bench" compare "$work/many" "$work/many"
+grep -q 'more than 1024' "$work/compare.err" || fail 'compare: more than it has room for'
 expect 2 compare "$bench" compare "$work/a"
 
 echo '-- write'

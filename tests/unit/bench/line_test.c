@@ -1,4 +1,5 @@
 /* Members of JSON lines. */
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/line.h"
@@ -23,8 +24,16 @@ static void members_are_found_and_their_likes_are_not(void)
     CU_ASSERT_EQUAL(line_figures(line, "list", figures, 2), 2);
     CU_ASSERT_EQUAL(line_figures(line, "none", figures, 8), 0);
     CU_ASSERT_EQUAL(line_figures(line, "bytes", figures, 8), 0);
-    CU_ASSERT_EQUAL(line_figures("{\"list\":[nan,0,inf,1e999,-1,4]}", "list", figures, 8), 1);
-    CU_ASSERT_EQUAL(figures[0], 4);
+    static const char *const no_times[] = {"[nan,4]", "[4,0]",  "[4,inf]", "[1e999]",
+                                           "[-1,4]",  "[4,5,6", "[\"4\"]", "[4 5]"};
+    for (size_t i = 0; i < sizeof(no_times) / sizeof(no_times[0]); i++) {
+        (void)snprintf(text, sizeof(text), "{\"list\":%s}", no_times[i]);
+        CU_ASSERT_EQUAL(line_figures(text, "list", figures, 8), 0);
+    }
+    CU_ASSERT_TRUE(line_texts("{\"p\":[\"a]\",\"b\"],\"q\":1}", "p", text, sizeof(text)));
+    CU_ASSERT_STRING_EQUAL(text, "\"a]\",\"b\"");
+    CU_ASSERT_FALSE(line_texts("{\"p\":[\"a]\",\"b\"]", "p", text, 8));
+    CU_ASSERT_FALSE(line_texts("{\"p\":[\"a", "p", text, sizeof(text)));
 }
 
 /* Wherever it is cut, nothing is read past its end. */
