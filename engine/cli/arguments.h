@@ -60,6 +60,7 @@ struct cli_command {
     enum cli_exit (*run)(const struct cli_arguments *arguments);
     enum pst_alert_kind failure; /* how the journal has it where it fails */
     bool acts; /* what it prints is a report of what it did, which --quiet leaves out */
+    bool (*only_shows)(const struct cli_arguments *arguments); /* not so today; NULL: always so */
     /* Of the configuration file, besides the section called like the command (sections.h): the one
      * with the shared options, and the option that picks a numbered one. NULL: there is none. */
     const char *shared_section, *picks_section;

@@ -156,7 +156,7 @@ enum cli_exit cli_backup_dry_run(const struct cli_arguments *arguments, struct p
     error = cli_argument_json(arguments) ? print_json(&estimate, to, free_bytes, &duration)
                                          : print_estimate(&estimate, to, free_bytes, &duration);
     if (error)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     if (estimate.stored_bytes_most > free_bytes)
         return cli_fail(arguments, CLI_EXIT_FAILED,
                         "%s: it may not fit, unless it can be compressed", to);

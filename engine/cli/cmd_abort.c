@@ -41,7 +41,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
                        json_string_value(json_object_get(answer, "uid")));
     json_decref(answer);
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return CLI_EXIT_DONE;
 }
 

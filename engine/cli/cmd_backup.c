@@ -264,7 +264,7 @@ static enum cli_exit print_report(const struct run *run, bool json)
     note_results(report);
     int error = cli_backup_report_print(stdout, report, json);
     if (error)
-        return cli_fail(run->arguments, CLI_EXIT_PARTIAL,
+        return cli_fail(run->arguments, cli_exit_unprinted(run->arguments),
                         "backup %u is complete, but its report cannot be printed: %s",
                         report->number, pst_error_text(error));
     struct pst_alert alert = {
@@ -322,6 +322,11 @@ static enum cli_exit make_null_target(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+static bool is_dry_run(const struct cli_arguments *arguments)
+{
+    return cli_argument_switch(arguments, "dry-run");
+}
+
 /* ---- commands before and after ---- */
 
 #define HOOK_TEXT_BYTES 80u
@@ -331,7 +336,7 @@ static enum cli_exit run_before(struct run *run)
     const struct cli_arguments *arguments = run->arguments;
     const char *command = cli_argument_text(arguments, "before-command");
     char to[PATH_MAX + HOOK_TEXT_BYTES];
-    if (cli_argument_switch(arguments, "dry-run"))
+    if (is_dry_run(arguments))
         return CLI_EXIT_DONE;
     snprintf(to, sizeof(to), "PENSTOCK_BACKUP_TO=%s", cli_argument_text(arguments, "to"));
     const char *environment[] = {to, NULL};
@@ -536,7 +541,7 @@ static enum cli_exit run_backup(const struct cli_arguments *arguments)
     run->arguments = arguments;
     code = prepare(run);
     if (code == CLI_EXIT_DONE)
-        code = cli_argument_switch(arguments, "dry-run")
+        code = is_dry_run(arguments)
                    ? cli_backup_dry_run(arguments, run->session, run->job.directory)
                    : back_up(run);
     pst_session_close(run->session);
@@ -555,4 +560,5 @@ const struct cli_command cli_command_backup = {
     .run = run_backup,
     .failure = PST_ALERT_BACKUP_FAILED,
     .acts = true,
+    .only_shows = is_dry_run,
 };

@@ -30,7 +30,7 @@ static enum cli_exit take(const struct cli_arguments *arguments, json_t *message
         code = cli_fail(arguments, CLI_EXIT_FAILED,
                         "the node does not know events: it is of an older version");
     else if (cli_json_record(stdout, "event", json_incref(message)) < 0)
-        code = cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        code = cli_fail_unprinted(arguments);
     else if (is_dropped)
         code = cli_fail(arguments, CLI_EXIT_FAILED,
                         "the node has dropped this client: what follows events must read them");

@@ -123,7 +123,7 @@ static enum cli_exit export_tables(const struct cli_arguments *arguments,
     error = print_summary(&result.outcome, job.restore.target, pst_monotonic_ns() - began_ns,
                           cli_argument_json(arguments));
     if (error)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+        return cli_fail(arguments, cli_exit_unprinted(arguments),
                         "backup %u is exported, but its report cannot be printed: %s",
                         result.outcome.number, pst_error_text(error));
     if (result.outcome.passed_over)

@@ -219,7 +219,7 @@ static enum cli_exit end(struct run *run)
                         "those that do",
                         cli_argument_text(run->arguments, "key-id"));
     if (run->error || cli_print_flush(stdout) < 0)
-        return cli_fail(run->arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+        return cli_fail_unprinted(run->arguments);
     return CLI_EXIT_DONE;
 }
 
@@ -277,6 +277,11 @@ static enum cli_exit read_options(struct run *run)
     return CLI_EXIT_DONE;
 }
 
+static bool lists(const struct cli_arguments *arguments)
+{
+    return strcmp(arguments->positionals[0], "list") == 0;
+}
+
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
     struct run run = {
@@ -306,4 +311,6 @@ const struct cli_command cli_command_key = {
     .positional_max = 2,
     .options = options,
     .run = run,
+    .acts = true,
+    .only_shows = lists,
 };

@@ -53,7 +53,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
                        "backups are not",
                        path, id);
     if (cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return CLI_EXIT_DONE;
 }
 

@@ -117,7 +117,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     if (code != CLI_EXIT_DONE)
         return code;
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return CLI_EXIT_DONE;
 }
 

@@ -57,7 +57,7 @@ static enum cli_exit set_pins(const struct cli_arguments *arguments,
             print_error = report(arguments, found[i], is_pinned);
     }
     if (code == CLI_EXIT_DONE && (print_error || cli_print_flush(stdout) < 0))
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return code;
 }
 

@@ -462,16 +462,13 @@ static enum cli_exit finish(struct pruning *pruning)
                       (json_int_t)pruning->pruned, "kept", (json_int_t)pruning->kept, "retained",
                       (json_int_t)pruning->retained, "stored_bytes", (json_int_t)pruning->bytes,
                       "dry_run", (int)pruning->dry_run));
-    if (error || pruning->error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL,
-                        "the backups are %s, but the report cannot be printed",
-                        pruning->dry_run ? "chosen" : "removed");
     if (pruning->code == CLI_EXIT_KEY)
         return cli_fail(arguments, CLI_EXIT_KEY, "no key that was given opens a backup: see above");
-    return pruning->code == CLI_EXIT_DONE
-               ? CLI_EXIT_DONE
-               : cli_fail(arguments, pruning->code, "%s kept that should have been removed",
-                          cli_value_count_text(pruning->kept, "backup", kept));
+    if (pruning->code != CLI_EXIT_DONE)
+        return cli_fail(arguments, pruning->code, "%s kept that should have been removed",
+                        cli_value_count_text(pruning->kept, "backup", kept));
+    return error || pruning->error || cli_print_flush(stdout) < 0 ? cli_fail_unprinted(arguments)
+                                                                  : CLI_EXIT_DONE;
 }
 
 /* rules NULL: the backups that are named. */
@@ -487,11 +484,15 @@ static enum cli_exit prune(struct pruning *pruning, const struct pst_retention *
     return code == pruning->code ? finish(pruning) : code;
 }
 
+static bool is_dry_run(const struct cli_arguments *arguments)
+{
+    return cli_argument_switch(arguments, "dry-run");
+}
+
 static enum cli_exit run(const struct cli_arguments *arguments)
 {
-    struct pruning pruning = {.arguments = arguments,
-                              .dry_run = cli_argument_switch(arguments, "dry-run"),
-                              .code = CLI_EXIT_DONE};
+    struct pruning pruning = {
+        .arguments = arguments, .dry_run = is_dry_run(arguments), .code = CLI_EXIT_DONE};
     const char *labels[CLI_OPTION_VALUES_MAX];
     struct pst_retention rules;
     bool has_rules = read_rules(arguments, labels, &rules);
@@ -526,4 +527,5 @@ const struct cli_command cli_command_prune = {
     .options = options,
     .run = run,
     .acts = true,
+    .only_shows = is_dry_run,
 };

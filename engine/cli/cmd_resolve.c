@@ -46,7 +46,7 @@ static enum cli_exit print_answer(const struct cli_arguments *arguments, json_t 
                        (long long)json_integer_value(json_object_get(answer, "number")),
                        json_string_value(json_object_get(answer, "outcome")));
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return CLI_EXIT_DONE;
 }
 

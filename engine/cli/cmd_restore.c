@@ -185,7 +185,7 @@ static enum cli_exit report(const struct cli_read *read, const struct pst_restor
         *unreadable = report->unreadable_at_backup;
     int error = print_summary(report, job->target, elapsed_ns, cli_argument_json(arguments));
     if (error)
-        return cli_fail(arguments, CLI_EXIT_PARTIAL,
+        return cli_fail(arguments, cli_exit_unprinted(arguments),
                         "backup %u is restored, but its report cannot be printed: %s",
                         report->outcome.number, pst_error_text(error));
     if (report->outcome.failed + report->outcome.unset + *unreadable > 0)

@@ -269,7 +269,7 @@ static enum cli_exit show(const struct cli_arguments *arguments, const struct ps
     else
         json_decref(tables);
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return code;
 }
 

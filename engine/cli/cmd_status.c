@@ -344,7 +344,7 @@ static enum cli_exit print(const struct cli_arguments *arguments, json_t *status
     }
     json_decref(status);
     if (error || cli_print_flush(stdout) < 0)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail_unprinted(arguments);
     return CLI_EXIT_DONE;
 }
 

@@ -39,9 +39,7 @@ static enum cli_exit show(const struct cli_arguments *arguments,
         return CLI_EXIT_DONE;
     }
     int error = cli_json_record(stdout, "topology", cli_topology_json(view));
-    return error ? cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                            pst_error_text(error))
-                 : CLI_EXIT_DONE;
+    return error ? cli_fail_unprinted(arguments) : CLI_EXIT_DONE;
 }
 
 static enum cli_exit find(const struct cli_arguments *arguments, struct findings *findings)

@@ -174,8 +174,7 @@ static enum cli_exit verify_one(struct cli_read *read, const struct pst_verify_j
     if (!outcome.was_damaged)
         note_results(&outcome);
     if (printed)
-        return cli_fail(arguments, CLI_EXIT_FAILED, "cannot write to standard output: %s",
-                        pst_error_text(printed));
+        return cli_fail_unprinted(arguments);
     if (outcome.passed_over)
         return cli_read_passed_over(read, "verified", outcome.number, outcome.passed_over);
     return CLI_EXIT_DONE;

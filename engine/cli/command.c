@@ -70,6 +70,24 @@ enum cli_exit cli_fail_alert(const struct cli_arguments *arguments, enum cli_exi
     return fail(alert, cli_argument_json(arguments), code, message);
 }
 
+/* What it prints is not what it was asked for, but a report of what it did. */
+static bool reports(const struct cli_arguments *arguments)
+{
+    const struct cli_command *command = arguments->command;
+    return command->acts && !arguments->help &&
+           !(command->only_shows && command->only_shows(arguments));
+}
+
+enum cli_exit cli_exit_unprinted(const struct cli_arguments *arguments)
+{
+    return reports(arguments) ? CLI_EXIT_PARTIAL : CLI_EXIT_FAILED;
+}
+
+enum cli_exit cli_fail_unprinted(const struct cli_arguments *arguments)
+{
+    return cli_fail(arguments, cli_exit_unprinted(arguments), "cannot write to standard output");
+}
+
 /* Whether --json is there at all: no table is known yet that could explain it. */
 static bool asks_for_json(int argc, char **argv)
 {
@@ -149,7 +167,7 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
         pst_log_set_level(PST_LOG_DEBUG);
     if (arguments->quiet)
         pst_log_set_level(PST_LOG_WARNING);
-    cli_print_silence(arguments->quiet && arguments->command->acts);
+    cli_print_silence(arguments->quiet && reports(arguments));
     if (!cli_argument_json(arguments))
         return run_and_note(arguments);
     cli_json_warnings_begin();
@@ -157,7 +175,7 @@ static enum cli_exit run_parsed(const struct cli_arguments *arguments)
     int error = cli_json_flush_warnings(stdout);
     if (!error || code != CLI_EXIT_DONE)
         return code;
-    return arguments->command->acts ? CLI_EXIT_PARTIAL : CLI_EXIT_FAILED;
+    return cli_exit_unprinted(arguments);
 }
 
 /* A walk over the sections of a configuration file. */
@@ -238,6 +256,8 @@ static enum cli_exit run_command(const struct cli_command *const *commands,
         error = -EINVAL;
     enum cli_exit code =
         error ? fail(&failure, json, CLI_EXIT_USAGE, arguments.error) : run_parsed(&arguments);
+    if (code == CLI_EXIT_DONE && cli_print_flush(stdout) < 0)
+        code = cli_fail_unprinted(&arguments);
     cli_arguments_release(&arguments);
     return code;
 }

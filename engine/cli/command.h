@@ -49,6 +49,13 @@ enum cli_exit cli_fail_alert(const struct cli_arguments *arguments, enum cli_exi
                              const struct pst_alert *alert, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* How a command ends whose standard output cannot be written: CLI_EXIT_PARTIAL where that was to be
+ * the report of what it did, which stands; else what it was asked for is not done. */
+enum cli_exit cli_exit_unprinted(const struct cli_arguments *arguments);
+
+/* Ends it so. */
+enum cli_exit cli_fail_unprinted(const struct cli_arguments *arguments);
+
 /* Finds the command that argv names, parses, runs it. Returns the exit code of the process. */
 enum cli_exit cli_commands_run(const struct cli_command *const *commands, int argc, char **argv);
 

@@ -97,7 +97,7 @@ enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message
     enum cli_exit damaged = is_printed && !error ? cli_look_damages(look) : CLI_EXIT_DONE;
     cli_look_close(look);
     if (!is_printed)
-        return cli_fail(look->arguments, CLI_EXIT_FAILED, "cannot write to standard output");
+        return cli_fail_unprinted(look->arguments);
     if (error == -ENOKEY || error == -EISDIR || error == -ENOTSUP)
         return cli_fail(look->arguments, CLI_EXIT_USAGE, "%s", message);
     if (error == -PST_E_SCAN)

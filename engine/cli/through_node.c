@@ -295,7 +295,8 @@ static enum cli_exit completed(struct session *session, json_t *message)
         error = cli_print_flush(stdout);
     }
     if (error)
-        return not_printed(session->arguments, "is complete", CLI_EXIT_PARTIAL);
+        return not_printed(session->arguments, "is complete",
+                           cli_exit_unprinted(session->arguments));
     return say_gaps(session, message);
 }
 

@@ -214,6 +214,8 @@ quiet() {
     done
     expect_exit 0 "$penstock" list --from "$disk/quiet" -q
     expect_output '^ +1 +complete +20.*T.*Z '
+    expect_exit 0 "$penstock" prune --from "$disk/quiet" --keep 1 --dry-run -q
+    [ -s "$memory/out" ] || fail 'prune --dry-run --quiet is silent'
     expect_exit 0 "$penstock" verify --from "$disk/quiet" -q --json
     expect_json '.[-1].message_type == "summary"'
     expect_exit 10 "$penstock" verify --from "$disk/quiet" -q 9
@@ -315,8 +317,11 @@ bad_standard_output() {
         expect_exit 1 "$how" "$penstock" --help
         expect_exit 1 "$how" "$penstock" backup --help
         expect_exit 1 "$how" "$penstock" list --from "$backups" --json
-        expect_exit 1 "$how" "$penstock" verify --from "$backups"
-        expect_exit 1 "$how" "$penstock" verify --from "$backups" --json
+        expect_exit 1 "$how" "$penstock" prune --from "$backups" --keep 1 --dry-run
+        expect_exit 1 "$how" "$penstock" prune --from "$backups" --keep 1 --dry-run --json
+        expect_exit 1 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --dry-run
+        expect_exit 3 "$how" "$penstock" verify --from "$backups"
+        expect_exit 3 "$how" "$penstock" verify --from "$backups" --json
         # The work is done, the report is not: the backup stands and is whole, and so is the target.
         expect_exit 3 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to"
         expect_exit 3 "$how" "$penstock" backup --source "dir:$source_tree" --to "$disk/to" --json
