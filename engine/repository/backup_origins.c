@@ -107,16 +107,26 @@ bool backup_is_whole_since(const struct pst_backup *backup, const struct pst_bac
            verified->unix_ns > damaged->verified.unix_ns;
 }
 
+/* Whether what damage was found in it by way of may lie in the other. */
+static bool suspects(const struct pst_backup *backup, const struct pst_backup *other)
+{
+    return backup->verified.is_damaged && backup != other && pst_backup_refers_to(backup, other) &&
+           !backup_is_whole_since(other, backup);
+}
+
 const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
                                              const struct pst_backup *backup)
 {
     for (size_t i = 0; i < list->count; i++) {
-        const struct pst_backup *other = list->backups[i];
-        if (other->verified.is_damaged && other != backup && pst_backup_refers_to(other, backup) &&
-            !backup_is_whole_since(backup, other))
-            return other;
+        if (suspects(list->backups[i], backup))
+            return list->backups[i];
     }
     return NULL;
+}
+
+bool backup_shares_damage(const struct pst_backup *backup, const struct pst_backup *other)
+{
+    return suspects(backup, other) && names(backup, other);
 }
 
 const char *backup_holders_text(const struct pst_backup *backup, char *text)

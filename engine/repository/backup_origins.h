@@ -32,6 +32,9 @@ bool backup_is_whole_since(const struct pst_backup *backup, const struct pst_bac
 const struct pst_backup *backup_suspected_by(const struct pst_backup_list *list,
                                              const struct pst_backup *backup);
 
+/* Whether verify found damage in a backup which may lie in the other, that it names. */
+bool backup_shares_damage(const struct pst_backup *backup, const struct pst_backup *other);
+
 /* Which backups of the list, that are not pruned, refer to this one: "backup 4", "backups 4, 5 and
  * 3 more", "backup 4, or may, for that cannot be read", "". text is PST_MESSAGE_BYTES; returns it.
  */

@@ -225,11 +225,40 @@ static void put_back(const struct prune_claim *claim, const char *uid)
     }
 }
 
+static void note_suspicion(const struct pst_backup *backup, const struct pst_backup *by)
+{
+    const struct pst_verified verified = {
+        .is_known = true, .is_damaged = true, .unix_ns = by->verified.unix_ns, .windows = 1};
+    struct pst_backup_hold hold;
+    int error = pst_backup_keep(backup, &hold);
+    if (!error) {
+        error = pst_verified_note(backup, &hold, &verified);
+        pst_backup_let_go(&hold);
+    }
+    if (error)
+        pst_log(PST_LOG_WARNING,
+                "backup %u: that it may have the damage which verify found in backup %u could not "
+                "be noted beside it: %s: verify it",
+                backup->number, by->number, pst_error_text(error));
+}
+
+/* What damage was found in by way of a backup that goes is not to be forgotten with it. */
+static void pass_on_damage(const struct pst_backup *backup)
+{
+    const struct pst_backup_list *list = backup->list;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct pst_backup *other = list->backups[i];
+        if (!other->is_pruned && backup_shares_damage(backup, other))
+            note_suspicion(other, backup);
+    }
+}
+
 static int remove_from_sight(const struct prune_claim *claim)
 {
     char uid[UID_TEXT_BYTES];
     int error = 0;
     pst_hex_encode(claim->backup->uid, PST_UID_BYTES, uid);
+    pass_on_damage(claim->backup);
     for (uint32_t i = backup_next_in(claim->backup, 0); !error && i < PST_DIRECTORIES_MAX;
          i = backup_next_in(claim->backup, i + 1))
         error = rename_in(claim, i, uid);

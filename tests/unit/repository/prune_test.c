@@ -399,6 +399,50 @@ static void what_others_refer_to_stays(void)
     }
 }
 
+static void note(size_t i, bool is_damaged, uint64_t unix_ns)
+{
+    struct pst_backup_hold hold;
+    const struct pst_verified verified = {.is_known = true,
+                                          .is_damaged = is_damaged,
+                                          .unix_ns = unix_ns,
+                                          .windows = 1,
+                                          .covered = !is_damaged};
+    CU_ASSERT_EQUAL_FATAL(pst_backup_keep(list.backups[i], &hold), 0);
+    CU_ASSERT_EQUAL(pst_verified_note(list.backups[i], &hold, &verified), 0);
+    pst_backup_let_go(&hold);
+}
+
+static bool is_noted(size_t i)
+{
+    return list.backups[i]->verified.is_damaged;
+}
+
+/* The damage that was found in what goes may lie in what it names. */
+static void damage_is_known_of_what_stays(void)
+{
+    begin();
+    for (uint32_t number = 1; number < 4; number++)
+        add(0, number, true, false);
+    add_referring(4, (const uint32_t[]){1, 2}, false);
+    add_referring(5, (const uint32_t[]){1, 1}, false);
+    read_both();
+    note(1, false, 300); /* since then */
+    note(3, true, 200);
+    lock();
+    CU_ASSERT_EQUAL(prune(3, true), 0);
+    lock();
+    CU_ASSERT_FALSE(is_noted(0));
+    CU_ASSERT_EQUAL(prune(3, false), 0);
+    lock();
+    CU_ASSERT_EQUAL_FATAL(list.count, 4);
+    CU_ASSERT_TRUE(is_noted(0));
+    CU_ASSERT_EQUAL(list.backups[0]->verified.unix_ns, 200);
+    CU_ASSERT_TRUE(list.backups[1]->verified.is_known && !is_noted(1));
+    CU_ASSERT_FALSE(is_noted(2));
+    CU_ASSERT_FALSE(is_noted(3));
+    end();
+}
+
 /* It may become complete. */
 static void what_one_in_doubt_refers_to_stays(void)
 {
@@ -463,6 +507,7 @@ int main(void)
         {"what is being read stays", what_is_being_read_stays},
         {"what is pinned stays", what_is_pinned_stays},
         {"what others refer to stays", what_others_refer_to_stays},
+        {"damage is known of what stays", damage_is_known_of_what_stays},
         {"what one in doubt refers to stays", what_one_in_doubt_refers_to_stays},
         {"what is read through another stays", what_is_read_through_another_stays},
         {"only the own pin is taken out", only_the_own_pin_is_taken_out},
