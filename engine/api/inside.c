@@ -36,9 +36,9 @@ static void warn_partial(const struct pst_backup *backup)
         pst_log(PST_LOG_WARNING, "backup %u is partial: %s", backup->number, missing);
 }
 
-static int open_look(struct pst_inside *inside, char *message)
+static int open_look(struct pst_inside *inside, const char *name, char *message)
 {
-    if (inside->reading.backup->is_shut)
+    if (pst_look_needs_keys(inside->reading.backup, name))
         return reading_refuse_shut(&inside->reading, message);
     char why[PST_MESSAGE_BYTES];
     warn_partial(inside->reading.backup);
@@ -50,8 +50,8 @@ static int open_look(struct pst_inside *inside, char *message)
 }
 
 int pst_inside_open(const char *const *directories, uint32_t directories_count,
-                    const struct pst_keyring *keyring, const char *id, uint32_t workers,
-                    struct pst_inside **opened, char *message)
+                    const struct pst_keyring *keyring, const char *id, const char *name,
+                    uint32_t workers, struct pst_inside **opened, char *message)
 {
     *opened = NULL;
     struct pst_inside *inside = calloc(1, sizeof(*inside));
@@ -64,7 +64,7 @@ int pst_inside_open(const char *const *directories, uint32_t directories_count,
                                  &inside->reading, message);
     if (error)
         goto err_after_alloc;
-    error = open_look(inside, message);
+    error = open_look(inside, name, message);
     if (!error) {
         *opened = inside;
         return 0;

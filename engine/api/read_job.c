@@ -419,7 +419,8 @@ static int open_and_restore(const struct pst_restore_job *job, const struct pst_
         return pst_abi_explain(error, report->outcome.message);
     reader->on_trouble = job->on_trouble;
     report->outcome.number = reader->reading.backup->number;
-    error = reader->reading.backup->is_shut
+    /* of nodes that are not read nobody needs the keys: source_choice.h */
+    error = reader->reading.backup->is_shut && job->only_count == 0
                 ? reading_refuse_shut(&reader->reading, report->outcome.message)
                 : restore(reader, job, export, report);
     close_reader(reader);
@@ -437,7 +438,12 @@ int pst_job_export(const struct pst_export_job *job, const atomic_bool *cancel,
 {
     const struct pst_export export = {
         .source = job->source, .tables = job->tables, .tables_count = job->tables_count};
-    return open_and_restore(&job->restore, &export, cancel, report);
+    struct pst_restore_job restore = job->restore;
+    if (job->source && strchr(job->source, '/')) {
+        restore.only = &job->source;
+        restore.only_count = 1;
+    }
+    return open_and_restore(&restore, &export, cancel, report);
 }
 
 int pst_run_restore(const struct pst_restore_job *given, struct pst_restore_outcome *outcome)

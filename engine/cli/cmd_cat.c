@@ -34,10 +34,12 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     char message[PST_MESSAGE_BYTES] = "";
     struct cli_look look;
     struct pst_look_object found;
-    enum cli_exit code = cli_look_begin(arguments, cli_argument_text(arguments, "id"), 1, &look);
+    const char *name = cli_look_name(arguments->positionals[0]);
+    enum cli_exit code =
+        cli_look_begin(arguments, cli_argument_text(arguments, "id"), name, 1, &look);
     if (code != CLI_EXIT_DONE)
         return code;
-    int error = pst_look_find(look.look, cli_look_name(arguments->positionals[0]), &found, message);
+    int error = pst_look_find(look.look, name, &found, message);
     if (!error)
         error = pst_look_contents(look.look, write_out, &look, message);
     look.is_whole = !error;

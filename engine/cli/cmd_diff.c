@@ -103,10 +103,10 @@ static enum cli_exit run(const struct cli_arguments *arguments)
 {
     struct diff diff = {0};
     char message[PST_MESSAGE_BYTES] = "";
-    enum cli_exit code = cli_look_begin(arguments, arguments->positionals[0], 0, &diff.before);
+    enum cli_exit code = cli_look_begin(arguments, arguments->positionals[0], "", 0, &diff.before);
     if (code != CLI_EXIT_DONE)
         return code;
-    code = cli_look_begin(arguments, arguments->positionals[1], 0, &diff.after);
+    code = cli_look_begin(arguments, arguments->positionals[1], "", 0, &diff.after);
     if (code != CLI_EXIT_DONE) {
         cli_look_close(&diff.before);
         return code;

@@ -28,7 +28,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
     char message[PST_MESSAGE_BYTES] = "";
     struct find find = {.is_long = cli_argument_switch(arguments, "long")};
     enum cli_exit code =
-        cli_look_begin(arguments, cli_argument_text(arguments, "id"), 0, &find.look);
+        cli_look_begin(arguments, cli_argument_text(arguments, "id"), "", 0, &find.look);
     if (code != CLI_EXIT_DONE)
         return code;
     const struct pst_look_query query = {.is_deep = true, .pattern = arguments->positionals[0]};

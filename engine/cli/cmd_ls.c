@@ -59,7 +59,8 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         .name = cli_look_name(arguments->positional_count > 0 ? arguments->positionals[0] : NULL),
         .is_long = cli_argument_switch(arguments, "long"),
     };
-    enum cli_exit code = cli_look_begin(arguments, cli_argument_text(arguments, "id"), 1, &ls.look);
+    enum cli_exit code =
+        cli_look_begin(arguments, cli_argument_text(arguments, "id"), ls.name, 1, &ls.look);
     if (code != CLI_EXIT_DONE)
         return code;
     const struct pst_look_query query = {.name = ls.name};

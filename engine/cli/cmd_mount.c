@@ -72,7 +72,7 @@ static enum cli_exit run(const struct cli_arguments *arguments)
         return code;
     if (pst_fuse_check(directory, message) != 0)
         return cli_fail(arguments, CLI_EXIT_USAGE, "%s", message);
-    code = cli_look_begin(arguments, count > 1 ? arguments->positionals[0] : NULL, 1, &look);
+    code = cli_look_begin(arguments, count > 1 ? arguments->positionals[0] : NULL, "", 1, &look);
     if (code != CLI_EXIT_DONE)
         return code;
     code = refuse_damaged(&look);

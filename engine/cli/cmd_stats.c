@@ -126,7 +126,7 @@ static enum cli_exit run_with(const struct cli_arguments *arguments, struct stat
 {
     char message[PST_MESSAGE_BYTES] = "";
     const char *id = arguments->positional_count > 0 ? arguments->positionals[0] : NULL;
-    enum cli_exit code = cli_look_begin(arguments, id, 0, &stats->look);
+    enum cli_exit code = cli_look_begin(arguments, id, "", 0, &stats->look);
     if (code != CLI_EXIT_DONE)
         return code;
     const struct pst_look_query query = {.is_deep = true};

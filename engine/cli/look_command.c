@@ -42,7 +42,7 @@ static const char type_letters[] = {
 };
 
 enum cli_exit cli_look_begin(const struct cli_arguments *arguments, const char *id,
-                             uint32_t workers, struct cli_look *look)
+                             const char *name, uint32_t workers, struct cli_look *look)
 {
     const char *directories[CLI_OPTION_VALUES_MAX];
     char message[PST_MESSAGE_BYTES];
@@ -51,8 +51,8 @@ enum cli_exit cli_look_begin(const struct cli_arguments *arguments, const char *
     if (code != CLI_EXIT_DONE)
         return code;
     uint32_t count = cli_argument_texts(arguments, "from", directories);
-    int error =
-        pst_inside_open(directories, count, look->keyring, id, workers, &look->inside, message);
+    int error = pst_inside_open(directories, count, look->keyring, id, name, workers, &look->inside,
+                                message);
     if (!error) {
         look->look = pst_inside_look(look->inside);
         return CLI_EXIT_DONE;

@@ -32,10 +32,11 @@ struct cli_look {
     bool is_whole;   /* what was asked for is, whatever else is damaged */
 };
 
-/* Opens the backup that id names, with so many threads (inside.h). CLI_EXIT_DONE, ended by
- * cli_look_end; or the exit code, after a message. */
+/* Opens the backup that id names, to look for name, with so many threads (inside.h). CLI_EXIT_DONE,
+ * ended by cli_look_end; or the exit code, after a message. */
 PST_MUST_USE enum cli_exit cli_look_begin(const struct cli_arguments *arguments, const char *id,
-                                          uint32_t workers, struct cli_look *look);
+                                          const char *name, uint32_t workers,
+                                          struct cli_look *look);
 
 void cli_look_close(struct cli_look *look);
 

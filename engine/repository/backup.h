@@ -90,7 +90,13 @@ static inline bool backup_is_sealed(const struct pst_backup *backup, uint32_t no
     return backup->is_sealed[node_index];
 }
 
-/* Whether any node's are. */
+/* Whether no key that was given opens them. */
+static inline bool backup_is_shut(const struct pst_backup *backup, uint32_t node_index)
+{
+    return backup->is_sealed[node_index] && !backup->keys[node_index].secret;
+}
+
+/* Whether any node's are sealed. */
 bool pst_backup_is_sealed(const struct pst_backup *backup);
 
 /* "it is sealed: give the key ID", in text, PST_MESSAGE_BYTES; returns it. */

@@ -61,7 +61,7 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
     if (backup->is_sealed[index] != (seeker->keyring != NULL))
         why = seeker->keyring ? "it is not sealed, and this one is"
                               : "it is sealed, and this one is not";
-    else if (seeker->keyring && !backup->keys[index].secret)
+    else if (backup_is_shut(backup, index))
         why = "no key that was given opens it";
     else if (backup->state != PST_BACKUP_COMPLETE && !is_split && !is_cut_off)
         why = backup->reason[0] ? backup->reason : pst_backup_state_text(backup->state);
@@ -77,11 +77,6 @@ static bool is_unfit(const struct pst_base_seeker *seeker, const struct pst_back
     return true;
 }
 
-static bool is_shut(const struct pst_backup *backup, uint32_t index)
-{
-    return backup->is_sealed[index] && !backup->keys[index].secret;
-}
-
 /* Whether a backup is of sources of the seeker's names, as far as can be seen. */
 static bool is_candidate(const struct pst_base_seeker *seeker, const struct pst_backup *backup,
                          uint32_t *index)
@@ -89,7 +84,7 @@ static bool is_candidate(const struct pst_base_seeker *seeker, const struct pst_
     const struct pst_node_manifest *manifest = node_in(backup, seeker->manifest->node, index);
     if (!manifest || backup->stored_as != backup->number)
         return false;
-    return is_shut(backup, *index) || base_is_same_series(manifest, seeker->manifest);
+    return backup_is_shut(backup, *index) || base_is_same_series(manifest, seeker->manifest);
 }
 
 /* Whether a candidate is of the very sources, chosen alike, not of others of these names. Not if a
@@ -194,7 +189,7 @@ static int take_newest_of(const struct pst_base_seeker *seeker, struct pst_base 
         char message[PST_MESSAGE_BYTES];
         uint32_t index;
         if (backup->state == PST_BACKUP_CUT_OFF || !is_candidate(seeker, backup, &index) ||
-            (is_shut(backup, index) || is_near(seeker, backup, index)) != is_to_be_near)
+            (backup_is_shut(backup, index) || is_near(seeker, backup, index)) != is_to_be_near)
             continue;
         int error =
             is_unfit(seeker, backup, index, message) ? -EINVAL : take(base, backup, index, message);
@@ -264,7 +259,7 @@ static uint32_t last_near(const struct pst_base_seeker *seeker, const struct pst
     for (size_t i = list->count; i > 0; i--) {
         const struct pst_backup *backup = list->backups[i - 1];
         if (backup->state != PST_BACKUP_CUT_OFF && is_candidate(seeker, backup, &index) &&
-            !is_shut(backup, index) && is_near(seeker, backup, index))
+            !backup_is_shut(backup, index) && is_near(seeker, backup, index))
             return backup->number;
     }
     return 0;

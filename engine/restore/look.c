@@ -15,6 +15,7 @@
 #include "engine/format/file_attributes.h"
 #include "engine/restore/look_state.h"
 #include "engine/restore/object_order.h"
+#include "engine/restore/source_choice.h"
 
 int look_fail(char *message, int error, const char *format, ...)
 {
@@ -43,11 +44,16 @@ int look_damaged(struct pst_findings *findings, const struct pst_part_map *part,
 
 /* ---- opening ---- */
 
+static bool has_nodes(const struct pst_backup *backup)
+{
+    uint32_t missing[PST_NODES_MAX];
+    return backup->cluster.nodes_count + pst_backup_missing(backup, missing) > 1;
+}
+
 static int list_sources(struct pst_look *look)
 {
     const struct pst_backup *backup = look->backup;
-    uint32_t missing[PST_NODES_MAX], count = 0;
-    bool has_nodes = backup->cluster.nodes_count + pst_backup_missing(backup, missing) > 1;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++)
         count += backup->nodes[i].sources_count;
     look->sources = calloc(count + 1, sizeof(*look->sources));
@@ -61,7 +67,7 @@ static int list_sources(struct pst_look *look)
             source->instance = node->sources[j].instance;
             source->name = node->sources[j].name;
             bool has_name = node->sources_count > 1;
-            if (has_nodes)
+            if (has_nodes(backup))
                 snprintf(source->prefix, sizeof(source->prefix), "%u/%s", node->node, source->name);
             else if (has_name)
                 snprintf(source->prefix, sizeof(source->prefix), "%s", source->name);
@@ -96,9 +102,18 @@ int look_pass_over(struct pst_look *look, int error, char *message)
     return 0;
 }
 
+static void drop_shut(struct pst_look *look)
+{
+    uint64_t open[PST_NODES_MAX];
+    for (uint32_t i = 0; i < look->backup->cluster.nodes_count; i++)
+        open[i] = !backup_is_shut(look->backup, i);
+    source_drop_parts(open, &look->set);
+}
+
 static int map_parts(struct pst_look *look, char *message)
 {
     int error = pst_backup_parts_make(look->backup, &look->set, NULL);
+    drop_shut(look);
     look->set.salvages = true;
     look_log_findings(look);
     if (!error)
@@ -176,6 +191,19 @@ static size_t name_bytes(const char *name)
     while (bytes > 0 && name[bytes - 1] == '/')
         bytes--;
     return bytes;
+}
+
+bool pst_look_needs_keys(const struct pst_backup *backup, const char *name)
+{
+    bool needs = false;
+    for (uint32_t i = 0; backup->is_shut && i < backup->cluster.nodes_count; i++) {
+        char node[16] = "";
+        if (has_nodes(backup))
+            snprintf(node, sizeof(node), "%u", backup->cluster.nodes[i].node);
+        bool is_there = below(name, node, strlen(node)) || below(node, name, name_bytes(name));
+        needs = needs || (is_there && backup_is_shut(backup, i));
+    }
+    return needs;
 }
 
 /* In each source, or none, the path that the name means there. */

@@ -39,10 +39,13 @@ struct pst_look_query {
     const char *pattern;
 };
 
-/* Opens a usable backup of a list, that stays while the look does. crew: borrowed likewise. Damaged
- * indexes and catalogues are logged, and so is what is wrong with them; what is whole is looked at
- * all the same. After an error message (PST_MESSAGE_BYTES) says what is wrong: -PST_E_…: the backup
- * is newer or incomplete; -errno. */
+/* Whether objects of that name, or below it, may be of a node that no key opens. */
+bool pst_look_needs_keys(const struct pst_backup *backup, const char *name);
+
+/* Opens a usable backup of a list, but for nodes that no key opens, that stays while the look does.
+ * crew: borrowed likewise. Damaged indexes and catalogues are logged, and so is what is wrong with
+ * them; what is whole is looked at all the same. After an error message (PST_MESSAGE_BYTES) says
+ * what is wrong: -PST_E_…: the backup is newer or incomplete; -errno. */
 PST_MUST_USE int pst_look_open(const struct pst_backup *backup, const struct pst_crew *crew,
                                struct pst_look **look, char *message);
 void pst_look_close(struct pst_look *look);

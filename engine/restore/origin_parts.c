@@ -37,8 +37,7 @@ int origin_find(const struct pst_backup *backup, const struct pst_origin *origin
         return (*found)->is_elsewhere[*index] ? -PST_E_BASE_MISSING : -PST_E_CORRUPT;
     }
     snprintf(what + used, room, ", node %u", origin->node);
-    bool is_shut = (*found)->is_sealed[*index] && !(*found)->keys[*index].secret;
-    return is_shut ? -PST_E_NO_KEY : 0;
+    return backup_is_shut(*found, *index) ? -PST_E_NO_KEY : 0;
 }
 
 static int add_part(struct pst_part_set *set, const struct pst_part_map *part, uint32_t mark)

@@ -47,6 +47,7 @@ static int fail(char *message, int error, const char *format, ...)
 int source_choose(const struct pst_backup *backup, const char *text, uint64_t *only, char *message)
 {
     const char *name;
+    char shut[PST_MESSAGE_BYTES];
     uint32_t node, i = 0;
     if (!parse(text, &node, &name))
         return fail(message, -ENOKEY, "\"%s\" is neither NODE nor NODE/NAME", text);
@@ -58,6 +59,9 @@ int source_choose(const struct pst_backup *backup, const char *text, uint64_t *o
     if (backup->nodes[i].parts_count == 0)
         return fail(message, backup->error ? backup->error : -PST_E_INCOMPLETE, "%s",
                     backup->reason);
+    if (backup_is_shut(backup, i))
+        return fail(message, -PST_E_NO_KEY, "backup %u: %.400s", backup->number,
+                    pst_backup_shut_text(backup, shut));
     uint64_t bits = sources_named(&backup->nodes[i], name);
     if (bits == 0)
         return fail(message, -ENOKEY, "%s: node %u has no such source in backup %u", text, node,

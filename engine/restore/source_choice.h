@@ -7,7 +7,8 @@
 #include "engine/repository/part_map.h"
 
 /* Adds to only, by node index, the bits of the sources that text names. With message
- * (PST_MESSAGE_BYTES): -ENOKEY: there are none; or why the node's manifest could not be had. */
+ * (PST_MESSAGE_BYTES): -ENOKEY: there are none; -PST_E_NO_KEY: the node's are sealed; or why the
+ * node's manifest could not be had. */
 PST_MUST_USE int source_choose(const struct pst_backup *backup, const char *text, uint64_t *only,
                                char *message);
 

@@ -433,7 +433,7 @@ static int verify_parts(struct verify *verify)
         error = look_through_parts(verify, &verify->set);
     if (!error)
         error = look_through_parts(verify, &verify->copies);
-    if (!error && verify->backup.is_shut)
+    if (!error && verify->backup.is_shut && verify->options->only_count == 0)
         warn_shut(verify);
     else if (!error)
         error = read_contents(verify);
@@ -472,12 +472,18 @@ static int choose_sources(struct verify *verify)
     return error;
 }
 
+/* Which may be why no key opens it. */
+static bool is_damaged(const struct verify *verify)
+{
+    return verify->findings.damages > verify->findings.unverified;
+}
+
 /* Of a key that opens nothing nobody is to think that it has checked something. */
 static int lacks_key(struct verify *verify)
 {
     char text[PST_MESSAGE_BYTES];
-    bool is_damaged = verify->findings.damages > verify->findings.unverified;
-    if (!verify->backup.is_shut || is_damaged || /* which may be why no key opens it */
+    bool is_all = verify->options->only_count == 0; /* else what is chosen must be open */
+    if (!verify->backup.is_shut || !is_all || is_damaged(verify) ||
         !(verify->backup.directories->keyring || chooses_chunks(verify->options)))
         return 0;
     snprintf(verify->result->message, PST_MESSAGE_BYTES, "backup %u could not be verified: %.400s",
@@ -491,6 +497,10 @@ static int verify_loaded(struct verify *verify)
     if (error || !verify->backup.has_cluster)
         return error;
     error = choose_sources(verify);
+    if (error == -PST_E_NO_KEY && is_damaged(verify)) {
+        verify->result->message[0] = '\0';
+        return 0;
+    }
     return error ? error : verify_parts(verify);
 }
 

@@ -72,6 +72,30 @@ expect_exit 12 "$penstock" restore "${both[@]}" --target "$disk/none"
 expect_message "give the key $(node_key 1) and key $(node_key 2)\$"
 expect_exit 0 "$penstock" verify "${both[@]}"
 expect_message 'only the checksums of what is stored were checked'
+# What is read of one node takes the key of that node alone, and what may be of all takes all.
+opens_alone() { # NODE KEY OTHER-NODE
+    local node=$1 other=$3 reads=("${both[@]}" --key-file "$2") command
+    rm -rf "$disk/target"
+    expect_exit 0 "$penstock" restore "${reads[@]}" --only "$node" --target "$disk/target"
+    diff -r "$disk/tree$node" "$disk/target"
+    expect_exit 0 "$penstock" verify "${reads[@]}" --only "$node"
+    expect_exit 0 "$penstock" verify "${reads[@]}" --only "$node/Wolframite-$node"
+    expect_exit 0 "$penstock" ls "${reads[@]}" "$node/Wolframite-$node"
+    [ "$(wc -l <"$memory/out")" -eq 51 ] || fail 'ls does not list all files'
+    expect_exit 0 "$penstock" ls "${reads[@]}" "$node"
+    "$penstock" cat "${reads[@]}" "$node/Wolframite-$node/large" | cmp - "$disk/tree$node/large"
+    for command in ls "ls $other" "ls $other/Wolframite-$other" "cat $other/Wolframite-$other/large" 'find *' stats verify \
+        "verify --only $node --only $other" "restore --only $other --target $disk/none" "export --source $other/a --to $disk/none"; do
+        # shellcheck disable=SC2086 # words of their own
+        set -f && expect_exit 12 "$penstock" $command "${reads[@]}" && set +f
+        expect_message "it wants key $(node_key "$other")\$"
+    done
+    expect_exit 2 "$penstock" export "${reads[@]}" --source "$node/Wolframite-$node" --to "$disk/none"
+    expect_message 'was not backed up row by row'
+    expect_exit 2 "$penstock" cat "${reads[@]}" 3/none
+}
+opens_alone 1 "$key" 2
+opens_alone 2 "$pair" 1
 # Each node's keys lie where it writes.
 expect_exit 0 "$penstock" keygen "$disk/third"
 mv "$memory/out" "$disk/third.said"
