@@ -240,7 +240,7 @@ static int set_path_to_entry(struct tree *tree, const struct tree_level *level, 
     return 1;
 }
 
-/* Begins anew with a level whose end was read. 0 or -errno. */
+/* Begins anew with a level whose end was read. 1 or -errno. */
 static int read_again(struct tree *tree, struct tree_level *level)
 {
     struct stat status;
@@ -254,7 +254,7 @@ static int read_again(struct tree *tree, struct tree_level *level)
     level->dir = ahead_begin(tree->ahead, fd, &status, true);
     level->cookie = 0;
     begin_reading(level, level->dir);
-    return 0;
+    return 1;
 }
 
 /* Nothing of the level is missing but what is moved there later, which a second look finds. */
@@ -289,8 +289,7 @@ static int end_level(struct tree *tree, struct tree_level *level)
         tree->rests_ns += level->rest_ns;
         tick_rest(level->rest_ns);
     }
-    int error = read_again(tree, level);
-    return error ? error : 1;
+    return read_again(tree, level);
 }
 
 /* To the level's next entry, which may have been met before. 1; 0: there are no more; or -errno. */
@@ -375,7 +374,7 @@ static int has_changed_since(struct tree *tree, const struct walked_dir *dir)
     return rc ? -errno : dir->ctime_ns != tick_ns_of(&now.st_ctim);
 }
 
-/* Enters it once more. 0 or -errno. */
+/* Enters it once more. 1 or -errno. */
 static int enter_again(struct tree *tree, uint32_t number)
 {
     struct stat status;
@@ -394,7 +393,7 @@ static int enter_again(struct tree *tree, uint32_t number)
     push_level(tree, ahead_begin(tree->ahead, fd, &status, true), number);
     top(tree)->is_again = true;
     top(tree)->asks = tree->walked.dirs[number].asks;
-    return 0;
+    return 1;
 }
 
 /* What was moved or removed, with all below it, or is under a mount by now. */
@@ -410,11 +409,9 @@ static int enter_next(struct tree *tree)
     while (next_walked(tree, &number)) {
         const struct walked_dir dir = tree->walked.dirs[number];
         int result = has_changed_since(tree, &dir);
-        if (result > 0)
-            result = enter_again(tree, number);
-        else if (result == 0)
-            continue;
         if (result == 0)
+            continue;
+        if (result > 0 && (result = enter_again(tree, number)) > 0)
             return 1;
         if (!is_elsewhere(result))
             return tree->path_bytes ? result : -PST_E_CHANGED;
@@ -589,7 +586,9 @@ int tree_look(struct tree *tree, struct stat *status)
     int error = ahead_look(tree->ahead, top(tree)->dir, tree->path, status);
     uint64_t file = error ? UINT64_MAX : file_of(status->st_dev, status->st_ino);
     int met = meet(tree, error == -ENOENT ? SEEN_NOTHING : file); /* it may be back later */
-    if (tree->again.is_on && (met > 0 || met == -PST_E_CHANGED))
+    if (tree->again.is_wanted && met > 0 && error && error != -ENOENT)
+        met = walked_fails_first(&tree->walked, tree->path);
+    else if (tree->again.is_on && (met > 0 || met == -PST_E_CHANGED))
         met = error ? 0 : miss(tree, status);
     return met == 0 ? TREE_MET : met < 0 ? met : error;
 }

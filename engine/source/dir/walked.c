@@ -204,6 +204,16 @@ bool walked_has_path(const struct walked *walked, const char *path)
     return false;
 }
 
+/* Kept like an inode, of a device that is none. */
+bool walked_fails_first(struct walked *walked, const char *path)
+{
+    const struct stat failed = {.st_dev = UINT64_MAX, .st_ino = seen_hash(walked->seed, path)};
+    if (walked_has(walked, &failed))
+        return false;
+    walked_keep(walked, &failed);
+    return true;
+}
+
 void walked_free(struct walked *walked)
 {
     free(walked->dirs);

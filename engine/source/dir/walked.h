@@ -86,6 +86,9 @@ bool walked_has(const struct walked *walked, const struct stat *status);
 void walked_keep_path(struct walked *walked, const char *path);
 bool walked_has_path(const struct walked *walked, const char *path);
 
+/* What is at this path cannot be looked at: whether this is said for the first time. */
+bool walked_fails_first(struct walked *walked, const char *path);
+
 void walked_free(struct walked *walked);
 
 #endif

@@ -25,6 +25,7 @@ typedef void (*move_function)(void);
 
 static _Atomic(move_function) on_looks[2]; /* at the first look at "mover", and at "mover2" */
 static bool hides_birth;
+static bool fails_unseen;     /* each look at a name that begins with "unseen" */
 static int64_t clock_step_ns; /* that each look at the clock takes */
 
 static void move_at(const char *name)
@@ -36,12 +37,28 @@ static void move_at(const char *name)
         move();
 }
 
+static bool fails_at(const char *name)
+{
+    errno = EIO;
+    return fails_unseen && strncmp(name, "unseen", 6) == 0;
+}
+
+int __real_fstatat(int directory, const char *name, struct stat *status, int flags);
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags);
+
+int __wrap_fstatat(int directory, const char *name, struct stat *status, int flags)
+{
+    return fails_at(name) ? -1 : __real_fstatat(directory, name, status, flags);
+}
+
 int __real_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status);
 
 int __wrap_statx(int directory, const char *name, int flags, unsigned mask, struct statx *status)
 {
     move_at(name);
+    if (fails_at(name))
+        return -1;
     int result = __real_statx(directory, name, flags, mask, status);
     if (hides_birth)
         status->stx_mask &= ~(unsigned)STATX_BTIME;
@@ -109,6 +126,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    fails_unseen = false;
     remove_directory();
     on_looks[0] = NULL;
     on_looks[1] = NULL;
@@ -281,6 +299,26 @@ static void a_file_that_was_moved_over_another_is_named(void)
     expect(1, UINT64_MAX);
     CU_ASSERT_STRING_EQUAL(named, at(READ, "known"));
     CU_ASSERT_EQUAL(times_listed(&collected, named), 1);
+    end();
+}
+
+static void move_unseen(void)
+{
+    move(at(UNREAD, "unseen"), at(READ, "unseen"));
+    move_victim();
+}
+
+/* Once, like one that could not be looked at before, though there is a third look. */
+static void what_cannot_be_looked_at_is_named(void)
+{
+    write_file(at(READ, "unseen-before"), "before", 6);
+    write_file(at(UNREAD, "unseen"), "unseen", 6);
+    fails_unseen = true;
+    begin(move_unseen);
+    collected.sink.unreadable = note_named;
+    list();
+    expect(2, 0);
+    CU_ASSERT_STRING_EQUAL(named, at(READ, "unseen"));
     end();
 }
 
@@ -537,6 +575,7 @@ static CU_TestInfo tests[] = {
     {"a file that was moved to a new directory is listed",
      a_file_that_was_moved_to_a_new_directory_is_listed},
     {"a file that was moved over another is named", a_file_that_was_moved_over_another_is_named},
+    {"what cannot be looked at is named", what_cannot_be_looked_at_is_named},
     {"what is moved in the second look is found in a third",
      what_is_moved_in_the_second_look_is_found_in_a_third},
     {"one of two names is listed", one_of_two_names_is_listed},
