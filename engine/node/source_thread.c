@@ -145,13 +145,14 @@ static void report_left_frozen(struct pst_source_thread *thread, const struct ps
 }
 
 /* error: negative, or 0 for the CONF. */
-static void answer(struct pst_source_thread *thread, const struct pst_signal *request, int error)
+static void answer(struct lister *lister, const struct pst_signal *request, int error)
 {
+    struct pst_source_thread *thread = lister->thread;
     uint16_t gsn = error ? PST_REF_OF(request->gsn) : PST_CONF_OF(request->gsn);
     struct pst_signal signal = answer_to(thread, request, gsn);
     report_left_frozen(thread, request);
     if (error) {
-        if (error != -ECANCELED)
+        if (error != -ECANCELED || !lister->cancelled) /* else it was told to */
             report_error(thread, request, error);
         signal.payload.ref.error = (uint32_t)-error;
         signal.payload.ref.where = self_ref(thread);
@@ -170,11 +171,13 @@ static void free_slot(struct pst_source_thread *thread, uint64_t fragment)
         thread->slots[slot].in_use = false;
 }
 
-/* While it lists, fragments end, or it is told to stop: by name, or by the order that comes next,
- * which is served once the listing has returned. */
+/* While it lists, fragments end, or it is told to stop: by name, by the end of the node, or by the
+ * order that comes next, which is served once the listing has returned. */
 static void serve_while_listing(struct lister *lister)
 {
     struct pst_signal *signal;
+    if (atomic_load_explicit(&lister->thread->worker.must_stop, memory_order_acquire))
+        lister->cancelled = true;
     while (!lister->cancelled && (signal = next_signal(lister)) != NULL) {
         if (signal->gsn == PST_SOURCE_FRAGMENT_DONE_ORD) {
             free_slot(lister->thread, signal->payload.fragment.fragment);
@@ -192,8 +195,7 @@ static int acquire(struct pst_fragment_sink *sink, struct pst_fragment_descripto
     struct pst_idle idle = {0};
     for (;;) {
         serve_while_listing(lister);
-        if (lister->cancelled ||
-            atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire))
+        if (lister->cancelled)
             return -ECANCELED;
         for (uint32_t i = 0; i < thread->slots_count; i++) {
             if (thread->slots[i].in_use)
@@ -213,8 +215,7 @@ static int wait_read(struct pst_fragment_sink *sink)
     for (;;) {
         bool is_read = true;
         serve_while_listing(lister);
-        if (lister->cancelled ||
-            atomic_load_explicit(&thread->worker.must_stop, memory_order_acquire))
+        if (lister->cancelled)
             return -ECANCELED;
         for (uint32_t i = 0; i < thread->slots_count; i++)
             is_read = is_read && !thread->slots[i].in_use;
@@ -336,7 +337,7 @@ static void list(struct lister *lister, const struct pst_signal *request)
     if (!error)
         error = lister->refused ? -EINVAL : check_counts(lister, &listing);
     if (error) {
-        answer(thread, request, error);
+        answer(lister, request, error);
         return;
     }
     if (listing.skipped > 0)
@@ -505,19 +506,19 @@ static void serve(struct lister *lister, const struct pst_signal *signal)
     pst_activity_order(&thread->worker.activity, words_of(signal), thread->source->name, 0);
     switch (signal->gsn) {
     case PST_SOURCE_PREPARE_REQ:
-        answer(thread, signal, prepare(lister));
+        answer(lister, signal, prepare(lister));
         break;
     case PST_SOURCE_FREEZE_REQ:
-        answer(thread, signal, freeze(lister));
+        answer(lister, signal, freeze(lister));
         break;
     case PST_SOURCE_SNAPSHOT_REQ:
-        answer(thread, signal, cut(lister, signal->payload.gci.start_gci));
+        answer(lister, signal, cut(lister, signal->payload.gci.start_gci));
         break;
     case PST_SOURCE_LIST_REQ:
         list(lister, signal);
         break;
     case PST_SOURCE_RELEASE_REQ:
-        answer(thread, signal, release(lister));
+        answer(lister, signal, release(lister));
         break;
     case PST_SOURCE_ABORT_ORD:
         on_abort(lister);

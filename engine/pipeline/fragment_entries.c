@@ -34,6 +34,16 @@ uint64_t entries_of(const struct pst_fragment_descriptor *fragment, uint64_t obj
     return count > 0 ? count : 1;
 }
 
+uint64_t entries_size(const struct pst_fragment_descriptor *fragment, uint64_t object)
+{
+    struct pst_object entry = {0};
+    size_t offset = 0;
+    while (entry.id != object && offset < fragment->entries_bytes &&
+           !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &entry))
+        continue;
+    return entry.id == object ? entry.size : 0;
+}
+
 void entries_log_bad(struct pst_unreadable *unreadable, const char *source,
                      const struct pst_fragment_file *listed, int error)
 {

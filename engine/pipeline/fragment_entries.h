@@ -16,6 +16,9 @@ PST_MUST_USE int entries_that_fit(const struct pst_fragment_descriptor *fragment
 /* How many entries are of an object, its own and those of its other names: 1 at least. */
 uint64_t entries_of(const struct pst_fragment_descriptor *fragment, uint64_t object);
 
+/* The size of an object, which need not be that of the file it is in; 0: it has no entry. */
+uint64_t entries_size(const struct pst_fragment_descriptor *fragment, uint64_t object);
+
 /* Logs each name that the file is listed with; the first is among the unreadable ones already. */
 void entries_log_bad(struct pst_unreadable *unreadable, const char *source,
                      const struct pst_fragment_file *listed, int error);

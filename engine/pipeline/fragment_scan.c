@@ -249,8 +249,7 @@ static bool put_entry(struct scan *scan, const struct pst_object *object)
     size_t bytes = 0;
     if (!catalogue)
         return false;
-    int error = pst_object_encode(object, chunk_end(catalogue), chunk_room(catalogue), &bytes);
-    assert(!error);
+    scan->error = pst_object_encode(object, chunk_end(catalogue), chunk_room(catalogue), &bytes);
     chunk_add(catalogue, (uint32_t)bytes);
     return true;
 }
@@ -269,6 +268,10 @@ static bool write_last_entry(struct scan *scan)
     object.size = scan->extent_done;
     if (!put_entry(scan, &object))
         return false;
+    if (scan->error)
+        pst_log(PST_LOG_ERROR,
+                "source %s: %s: its produce made %llu bytes of an object that cannot have them",
+                scan->source->name, object.path, (unsigned long long)object.size);
     count_objects(scan);
     scan->phase = SCAN_READING;
     return true;
@@ -315,10 +318,12 @@ static bool mark_bad(struct scan *scan)
 {
     for (; scan->marked < scan->fragment->files_count; scan->marked++) {
         uint8_t flags = scan->bad[scan->marked];
-        if (scan->ends[scan->marked] < scan->fragment->files[scan->marked].size_bytes &&
+        const struct pst_fragment_file *listed = &scan->fragment->files[scan->marked];
+        uint64_t end = scan->ends[scan->marked];
+        if (end < listed->size_bytes && end < entries_size(scan->fragment, listed->object) &&
             !put_end(scan, scan->marked))
             return false;
-        if (flags && !mark_entries(scan, scan->fragment->files[scan->marked].object, flags))
+        if (flags && !mark_entries(scan, listed->object, flags))
             return false;
         if (scan->error)
             return true;

@@ -143,6 +143,19 @@ static size_t room_of(const struct pst_fragment_extent *extent, uint64_t done, s
     return left < capacity ? (size_t)left : capacity;
 }
 
+/* On the LDM's thread: an error has no text of the source's. */
+static int fail_produce(const struct pst_source *source,
+                        const struct pst_fragment_descriptor *fragment, int error)
+{
+    struct pst_object object;
+    size_t offset = 0;
+    if (pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object))
+        object.path = "";
+    pst_log(PST_LOG_ERROR, "source %s: %s: its produce failed: %s", source->name, object.path,
+            pst_error_text(error));
+    return error;
+}
+
 int pst_source_produce(struct pst_source *source, const struct pst_fragment_descriptor *fragment,
                        uint64_t done, struct pst_row_cursor *cursor, void *buffer,
                        size_t capacity_bytes, size_t *produced_bytes)
@@ -155,6 +168,8 @@ int pst_source_produce(struct pst_source *source, const struct pst_fragment_desc
         return 0;
     int error = claimed(source, "produce",
                         source->produce(source, fragment, cursor, buffer, room, produced_bytes));
+    if (error && error != -EAGAIN)
+        return fail_produce(source, fragment, error);
     if (error || (*produced_bytes <= room && (*produced_bytes > 0 || extent->length == 0)))
         return error;
     pst_log(PST_LOG_ERROR, "source %s: its produce made %zu bytes where %zu were asked for",

@@ -1,10 +1,12 @@
 /* A program's source that lists what no LDM could scan and no restore read: its backups fail, in
  * words, and nothing else does. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/suite.h"
@@ -19,6 +21,7 @@ static struct bad {
     struct pst_source source; /* first */
     void (*spoil)(struct pst_fragment_descriptor *fragment);
     enum pst_fragment_kind kind;
+    enum pst_object_type type;         /* of rows whose length is not known; 0: a file of SIZE */
     struct pst_source_listing listing; /* more than there is */
     int produced;                      /* calls of produce */
     int waits_ms;                      /* in the first of them */
@@ -31,9 +34,9 @@ static char scratch[SCRATCH_PATH_BYTES], bytes[SIZE];
 static int fill(struct pst_source *source, struct pst_fragment_descriptor *slot)
 {
     const struct pst_object object = {.id = pst_source_object_id(source, 1),
-                                      .type = PST_OBJECT_FILE,
+                                      .type = bad.type ? bad.type : PST_OBJECT_FILE,
                                       .path = "file",
-                                      .size = SIZE,
+                                      .size = bad.type ? 0 : SIZE,
                                       .mode = 0600};
     const struct pst_fragment_file file = {.object = object.id};
     char entry[256];
@@ -44,7 +47,10 @@ static int fill(struct pst_source *source, struct pst_fragment_descriptor *slot)
         error = pst_fragment_add_entry(slot, entry, entry_bytes, true);
     if (!error)
         error = pst_fragment_add_file(slot, &file);
-    return error ? error : pst_fragment_add_extent(slot, 0, SIZE, bytes);
+    if (error || bad.type == 0)
+        return error ? error : pst_fragment_add_extent(slot, 0, SIZE, bytes);
+    pst_fragment_add_rows(slot, SIZE, NULL);
+    return 0;
 }
 
 static int list(struct pst_source *source, struct pst_fragment_sink *sink,
@@ -313,6 +319,81 @@ static void rows_fit_what_is_asked_for(void)
     }
 }
 
+static void rows_are_of_what_has_contents(void)
+{
+    const enum pst_object_type none[] = {PST_OBJECT_DIRECTORY, PST_OBJECT_FIFO};
+    begin(PST_FRAGMENT_ROWS, NULL);
+    bad.type = PST_OBJECT_FILE;
+    bad.bytes = SIZE;
+    expect(0, NULL);
+    for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        begin(PST_FRAGMENT_ROWS, NULL);
+        bad.type = none[i];
+        bad.bytes = SIZE;
+        expect(-EINVAL, "source bad: file: its produce made 100 bytes of an object that cannot");
+    }
+}
+
+/* Also where it is that of a backup that is aborted. */
+static void a_failure_is_named(void)
+{
+    const int results[] = {-EIO, -ECANCELED};
+    for (size_t i = 0; i < sizeof(results) / sizeof(results[0]); i++) {
+        begin(PST_FRAGMENT_ROWS, NULL);
+        bad.result = results[i];
+        expect(results[i], "source bad: file: its produce failed: ");
+        begin(PST_FRAGMENT_EXTENTS, NULL);
+        bad.result = results[i];
+        bad.source.freeze = errs;
+        expect(results[i], "source bad: SOURCE_FREEZE_REQ: ");
+    }
+}
+
+/* ---- a file that holds more than its object, and shrinks ---- */
+
+static int list_a_part(struct pst_source *source, struct pst_fragment_sink *sink,
+                       struct pst_source_listing *listing)
+{
+    const struct pst_object object = {
+        .id = pst_source_object_id(source, 1), .type = PST_OBJECT_FILE, .path = "a", .size = SIZE};
+    struct pst_packer packer;
+    struct stat status;
+    CU_ASSERT_EQUAL_FATAL(fstatat(source->root_fd, "a", &status, 0), 0);
+    const struct pst_fragment_file file = {.path = "a",
+                                           .inode = status.st_ino,
+                                           .device = status.st_dev,
+                                           .size_bytes = (uint64_t)status.st_size};
+    int fd = openat(source->root_fd, "a", O_WRONLY);
+    CU_ASSERT_EQUAL(ftruncate(fd, 2 * SIZE), 0);
+    close(fd);
+    pst_packer_init(&packer, sink, listing);
+    int error = pst_packer_object(&packer, &object, &file);
+    if (!error)
+        error = pst_packer_extent(&packer, 0, SIZE);
+    return error ? error : pst_packer_finish(&packer);
+}
+
+static void a_part_of_a_file_that_shrinks_is_restored(void)
+{
+    struct pst_verify_job job;
+    struct pst_verify_outcome outcome;
+    char root[2 * SCRATCH_PATH_BYTES];
+    snprintf(root, sizeof(root), "%s/root", scratch);
+    CU_ASSERT_EQUAL(mkdir(root, 0700), 0);
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.source.list = list_a_part;
+    bad.source.root_fd = open(root, O_RDONLY | O_DIRECTORY);
+    int fd = openat(bad.source.root_fd, "a", O_WRONLY | O_CREAT, 0600);
+    CU_ASSERT_EQUAL(ftruncate(fd, 10 * SIZE), 0);
+    close(fd);
+    expect(0, "bad: a: the file changed while it was read");
+    close(bad.source.root_fd);
+    pst_verify_job_init(&job);
+    pst_verify_outcome_init(&outcome);
+    job.directory = scratch;
+    CU_ASSERT_EQUAL(pst_run_verify(&job, &outcome), 0);
+}
+
 static void a_produce_that_blocks_is_named(void)
 {
     begin(PST_FRAGMENT_ROWS, NULL);
@@ -332,6 +413,9 @@ int main(void)
         {"a listing counts what it gave", a_listing_counts_what_it_gave},
         {"an error is one", an_error_is_one},
         {"rows fit what is asked for", rows_fit_what_is_asked_for},
+        {"rows are of what has contents", rows_are_of_what_has_contents},
+        {"a failure is named", a_failure_is_named},
+        {"a part of a file that shrinks is restored", a_part_of_a_file_that_shrinks_is_restored},
         {"a produce that blocks is named", a_produce_that_blocks_is_named},
         CU_TEST_INFO_NULL,
     };
