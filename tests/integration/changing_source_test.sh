@@ -40,7 +40,7 @@ changing_tree() {
         rm -f "$disk/stop"
         change &
         changer=$!
-        expect_exit '0 3' timeout 120 "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --ldms $((i % 4 + 1))
+        expect_exit '0 3' "$penstock" backup --source "dir:$disk/tree" --to "$disk/to" --ldms $((i % 4 + 1))
         echo "round $i: exit $status"
         : >"$disk/stop"
         wait "$changer"

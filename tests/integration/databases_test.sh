@@ -29,11 +29,7 @@ hold() { # DATABASE STATEMENT: with it open until let_go
     holder=$!
     exec {statements}>"$memory/statements"
     printf '%s\n.shell touch %s\n' "$2" "$memory/held" >&"$statements"
-    for _ in {1..400}; do
-        [ ! -e "$memory/held" ] || return 0
-        sleep 0.05
-    done
-    fail "sqlite3 does not answer"
+    wait_until test -e "$memory/held"
 }
 let_go() {
     exec {statements}>&-

@@ -169,8 +169,8 @@ signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
 fd = os.open(sys.argv[1], os.O_RDWR)
 fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 print("held", flush=True)
-signal.sigtimedwait({signal.SIGIO}, 60)' "$tree/alone" >"$memory/held" &
-until [ -s "$memory/held" ]; do sleep 0.05; done
+signal.sigtimedwait({signal.SIGIO}, 300)' "$tree/alone" >"$memory/held" &
+wait_until test -s "$memory/held"
 expect_exit 3 "$penstock" backup --source "t=dir:$tree" --to "$memory/leased" --quiet
 expect_message 'cannot keep its attribute flags .*"alone"'
 wait

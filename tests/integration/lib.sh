@@ -81,6 +81,22 @@ fail() {
     exit 1
 }
 
+# The same, with the logs of what runs beside the test.
+fail_with_logs() {
+    tail -n 20 "$memory"/*.log >&2 2>/dev/null || true
+    fail "$*"
+}
+
+# wait_until COMMAND…: it succeeds, within two minutes and more where the host is slow or stands still: which is no
+# fault of anybody's.
+wait_until() {
+    for _ in {1..2400}; do
+        ! "$@" >/dev/null 2>&1 || return 0
+        sleep 0.05
+    done
+    fail_with_logs "not within two minutes: $*"
+}
+
 skip() {
     echo "skipped: $*"
     exit 77

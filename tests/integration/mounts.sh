@@ -19,7 +19,7 @@ mount_backup() {
     env --default-signal=INT "$penstock" mount "$@" "$directory" >"$memory/mount.out" 2>"$memory/mount.log" </dev/null &
     server=$!
     mounted+=("$directory")
-    for _ in {1..400}; do
+    for _ in {1..2400}; do
         ! mountpoint -q "$directory" || return 0
         kill -0 "$server" 2>/dev/null || break
         sleep 0.05

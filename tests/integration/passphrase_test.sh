@@ -5,22 +5,14 @@ set -euo pipefail
 # shellcheck source=lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-soon() { # COMMAND…: it succeeds within 20 s
-    for _ in {1..400}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.05
-    done
-    fail "not within 20 s: $*"
-}
-
 ends_with() { # CODE SIGNAL SECONDS COMMAND…: there is no terminal; SECONDS tells sleeps apart
     local code=$1 number=$2 seconds=$3 process found=0
     shift 3
     setsid "$@" --passphrase-command "sleep $seconds; echo x" 2>"$memory/err" >"$memory/out" </dev/null &
     process=$!
-    soon pgrep -xf "sleep $seconds"
+    wait_until pgrep -xf "sleep $seconds"
     kill "-$number" "$process"
-    timeout 20 tail --pid="$process" -f /dev/null || { pkill -xf "sleep $seconds"; fail "$* does not end"; }
+    timeout 120 tail --pid="$process" -f /dev/null || { pkill -xf "sleep $seconds"; fail "$* does not end"; }
     wait "$process" || found=$?
     [ "$found" -eq "$code" ] || fail "$* ends with $found"
     ! pgrep -xf "sleep $seconds" || fail 'the command for the passphrase is still there'
@@ -33,12 +25,15 @@ at_prompt() { # CODE KEYS COMMAND…: at a terminal
     script -qefc "$(printf '%q ' "$@" --passphrase-prompt); echo code \$?; stty -a" /dev/null <"$memory/typed" >"$memory/shown" &
     process=$!
     exec 8>"$memory/typed"
-    soon grep -q 'Passphrase: ' "$memory/shown"
+    wait_until grep -q 'Passphrase: ' "$memory/shown"
     printf '%b' "$keys" >&8
     wait "$process" || found=$?
     exec 8>&-
     grep -q "code $code" "$memory/shown" || fail "$* at a terminal: $(cat "$memory/shown")"
     grep -qE '(^|[ ;])echo( |;|$)' "$memory/shown" || fail "the terminal shows nothing any more: $(cat "$memory/shown")"
+}
+has_open() { # PID FILE
+    [ -n "$(find "/proc/$1/fd" -lname "$2")" ]
 }
 passphrase='correct Wolframite battery'
 (umask 077 && echo "$passphrase" >"$disk/passphrase")
@@ -78,22 +73,22 @@ fi
 mkfifo "$memory/pipe"
 exec 9<>"$memory/pipe"
 echo "$passphrase" >&9
-expect_exit 0 timeout -k 1 20 "$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe"
+expect_exit 0 timeout -k 1 120 "$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe"
 exec 9>&-
 "$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe" 2>"$memory/err" >"$memory/out" </dev/null &
 process=$! found=0
-sleep 1
+wait_until has_open "$process" "$memory/pipe"
 kill -TERM "$process"
-soon eval "! kill -0 $process"
+wait_until eval "! kill -0 $process"
 wait "$process" || found=$?
 [ "$found" -eq 130 ] || fail "waiting for a pipe ends with $found"
 # A signal that asks for the progress alone does not end it.
 "$penstock" verify "${reads[@]}" --passphrase-file "$memory/pipe" 2>"$memory/err" >"$memory/out" </dev/null &
 process=$!
-sleep 1
+wait_until has_open "$process" "$memory/pipe"
 kill -USR1 "$process"
 sleep 0.2
-timeout 20 tee "$memory/pipe" <"$disk/passphrase" >/dev/null || fail "SIGUSR1 ends it: $(cat "$memory/err")"
+timeout 120 tee "$memory/pipe" <"$disk/passphrase" >/dev/null || fail "SIGUSR1 ends it: $(cat "$memory/err")"
 wait "$process" || fail "after SIGUSR1: $(cat "$memory/err")"
 expect_exit 0 "$penstock" verify "${reads[@]}" --passphrase-file <(echo "$passphrase")
 [ ! -e "$disk/phrase/BACKUP-2" ] || fail 'a backup was made without its passphrase'

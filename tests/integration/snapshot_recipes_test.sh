@@ -143,11 +143,11 @@ victim=$!
 sleep 1
 kill -KILL "$victim"
 { wait "$victim"; } 2>/dev/null || true
-timeout 20 touch "$volume/thawed" || fail 'it stayed frozen'
+timeout 120 touch "$volume/thawed" || fail 'it stayed frozen'
 # nor is it written to while it is frozen
 expect_exit 1 "$penstock" backup --config "$disk/fsfreeze.ini" --source "app=dir:$volume/ring" --to "$volume/to"
 expect_message 'the backup is to be written to the same one'
-timeout 20 touch "$volume/thawed" || fail 'it stayed frozen after a refusal'
+timeout 120 touch "$volume/thawed" || fail 'it stayed frozen after a refusal'
 umount "$volume"
 
 # nothing is open any more in what the thaw command unmounts, also after a failure

@@ -20,14 +20,6 @@ thawed() { # TIMES since the last call; each thaw command here counts itself
     [ "$times" = "$1" ] || fail "thawed $times times, not $1"
 }
 
-wait_for() { # COMMAND…: it succeeds within 20 s
-    for _ in {1..400}; do
-        ! "$@" 2>/dev/null || return 0
-        sleep 0.05
-    done
-    fail "not within 20 s: $*"
-}
-
 restored() { # FILE: of the newest backup
     rm -rf "$disk/restored"
     expect_exit 0 "$penstock" restore --from "$memory/to" --target "$disk/restored"
@@ -81,11 +73,11 @@ thawed 2
 gone() { # PID
     [ ! -e "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"
 }
-wait_for gone "$(cat "$memory/left")"
+wait_until gone "$(cat "$memory/left")"
 
 expect_exit 1 "${back_up[@]}" --freeze-command "sleep 1000 & echo \$! >$memory/left; exit 7" --thaw-command "kill -0 \$(cat $memory/left) && $thaw"
 thawed 1
-wait_for gone "$(cat "$memory/left")"
+wait_until gone "$(cat "$memory/left")"
 
 # what it prints must be a path like the source's
 fails 'it printed what is no absolute path' --freeze-command 'echo snap' --thaw-command "$thaw"
@@ -108,7 +100,7 @@ thawed 1
 fails '--freeze-command has failed: .*timed out' --freeze-wait 200ms --thaw-command "$thaw" \
     --freeze-command "sh -c 'trap \"\" TERM; sleep 1000; :' & echo \$! >$memory/left; trap '' TERM; sleep 1000; :"
 thawed 3
-wait_for gone "$(cat "$memory/left")"
+wait_until gone "$(cat "$memory/left")"
 
 # a thaw that fails is no secret, and takes no backup with it
 expect_exit 3 "${back_up[@]}" --freeze-command : --thaw-command 'exit 9'
@@ -123,7 +115,7 @@ expect_json '.[-1].message | test("exit code 7.*--thaw-command has failed")'
 once() { # COMMAND ID: it runs in the first call alone
     echo "[ -e $memory/once$2 ] || { touch $memory/once$2; $1; }"
 }
-expect_exit 3 "${back_up[@]}" --freeze-wait 300ms --freeze-command "$(once 'sleep 1000' 1)" --thaw-command "$(once 'exit 9' 2)"
+expect_exit 3 "${back_up[@]}" --freeze-wait 2s --freeze-command "$(once 'sleep 1000' 1)" --thaw-command "$(once 'exit 9' 2)"
 expect_json 'any(.[]; .sources[0].details.left_frozen?)'
 
 # neither runs without a backup, nor for nothing
@@ -172,7 +164,7 @@ run_killed() { # SIGNAL OPTION…
     rm -f "$memory/frozen"
     "${slow[@]}" --thaw-command "$to_thaw" "${@:2}" >"$memory/out" 2>"$memory/err" &
     victim=$!
-    wait_for started
+    wait_until started
     kill "-$1" "$victim"
 }
 ended() {
@@ -181,20 +173,20 @@ ended() {
 }
 run_killed KILL --freeze-command "touch $memory/frozen"
 ended
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1
 run_killed KILL --freeze-command "echo \$\$ >$memory/left; touch $memory/frozen; sleep 1000"
 ended
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1
-wait_for gone "$(cat "$memory/left")"
+wait_until gone "$(cat "$memory/left")"
 expect_message "the backup's process is gone: --thaw-command runs now"
 
 # the guard alone is killed: that is said, another one takes its place, and whichever is left thaws
 kill_guard() {
-    wait_for [ -s "$memory/guard" ]
+    wait_until [ -s "$memory/guard" ]
     kill -KILL "$(cat "$memory/guard")"
-    wait_for grep -q 'was killed; another one has taken its place' "$memory/err"
+    wait_until grep -q 'was killed; another one has taken its place' "$memory/err"
 }
 for end in KILL TERM; do
     rm -f "$memory/guard"
@@ -202,7 +194,7 @@ for end in KILL TERM; do
     kill_guard
     kill "-$end" "$victim"
     ended
-    wait_for [ -s "$calls" ]
+    wait_until [ -s "$calls" ]
     thawed 1
 done
 [ "$status" = 130 ] || fail "interrupted, it ends with $status"
@@ -212,7 +204,7 @@ to_thaw="kill -TERM \$\$; kill -HUP 0; $thaw"
 run_killed KILL --freeze-command "touch $memory/frozen"
 to_thaw=$thaw
 ended
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1
 
 # nobody reads what the commands print then
@@ -222,12 +214,12 @@ reader=$!
 rm -f "$memory/frozen"
 "${slow[@]}" --freeze-command "touch $memory/frozen" --thaw-command "echo gone >&2; echo gone; $thaw" >"$memory/out" 2>"$memory/pipe" &
 victim=$!
-wait_for started
+wait_until started
 kill -KILL "$reader"
 wait "$reader" || true
 kill -KILL "$victim"
 ended
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1
 
 # a guard that is killed is replaced
@@ -247,11 +239,11 @@ thawed 1
 run_killed TERM --freeze-command "touch $memory/frozen; sleep 1000" --freeze-wait 1s
 ended
 [ "$status" = 130 ] || fail "interrupted: exit $status"
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1
 run_killed TERM --freeze-command "touch $memory/frozen; sleep 1000" --freeze-wait 60s
 sleep 0.6
 kill -TERM "$victim"
 ended
-wait_for [ -s "$calls" ]
+wait_until [ -s "$calls" ]
 thawed 1

@@ -111,11 +111,11 @@ no_file() {
     mkdir "$disk/odd"
     mkfifo "$disk/odd/fifo"
     echo file >"$disk/odd/file"
-    expect_exit 0 timeout 60 "$penstock" backup --source "dir:$disk/odd" --to "$disk/of-odd"
+    expect_exit 0 timeout 300 "$penstock" backup --source "dir:$disk/odd" --to "$disk/of-odd"
     expect_exit 0 "$penstock" restore --from "$disk/of-odd" --target "$disk/odd-target"
     [ -p "$disk/odd-target/fifo" ] || fail 'the FIFO is not restored'
     cmp "$disk/odd/file" "$disk/odd-target/file" || fail 'the file beside it differs'
-    expect_exit 2 timeout 60 "$penstock" backup --source "dir:$disk/odd/fifo" --to "$disk/of-fifo"
+    expect_exit 2 timeout 300 "$penstock" backup --source "dir:$disk/odd/fifo" --to "$disk/of-fifo"
     expect_message "odd/fifo.*want a directory, a regular file or a block device"
     expect_absent "$disk/of-fifo"
 }

@@ -15,7 +15,7 @@ codec=(none auto zstd) # a node each
 
 start_node() { # ID
     "$penstock" node --cluster "test-$$" --id "$1" --nodes 1-2 --socket "$memory/$1.socket" \
-        --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K --compress "${codec[$1]}" \
+        --fabric-dir "$memory/fabric" --to "${shared:-$disk/to$1}" --ldms 2 --chunk 64K --compress "${codec[$1]}" --freeze-wait 50s --freeze-hold 50s \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" --source "lmdb:$disk/pair$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -120,9 +120,10 @@ both_nodes_as_one() {
 
 # A transaction that takes its time: a backup waits for the freeze of that node meanwhile.
 hold_writers() { # NODE
-    "$writer" hold "$disk/env$1" 60000 &
+    rm -f "$memory/held"
+    "$writer" hold "$disk/env$1" 600000 >"$memory/held" &
     holder=$!
-    sleep 0.3
+    wait_until test -s "$memory/held"
 }
 
 let_go_writers() {

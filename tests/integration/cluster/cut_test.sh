@@ -21,7 +21,7 @@ start_node() { # ID
     local within port
     on_host "$1"
     "${within[@]}" "$penstock" node --cluster cut --id "$1" --member "1=$network.1,2=$network.2,3=$network.3" "${port[@]}" \
-        --cluster-key "$key" --socket "$memory/$1.socket" --to "$disk/to$1" --ldms 2 --failure 1500ms \
+        --cluster-key "$key" --socket "$memory/$1.socket" --to "$disk/to$1" --ldms 2 --failure 1500ms --freeze-wait 50s --freeze-hold 50s \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -68,7 +68,7 @@ change() { # WAY NODE lost|back
 # The writers of node 2 hold up its freeze until the backup is to end. The client is at node 2. Sets holder, client.
 begin_held_backup() {
     rm -f "$memory/held"
-    "$writer" hold "$disk/env2" 60000 >"$memory/held" &
+    "$writer" hold "$disk/env2" 600000 >"$memory/held" &
     holder=$!
     wait_until grep -q held "$memory/held"
     backup 2 --json >"$memory/out" 2>"$memory/err" &

@@ -8,6 +8,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+unset PENSTOCK_FAILURE
 
 for node in 1 2; do
     make_small_tree "$disk/tree$node"
@@ -31,19 +32,27 @@ socket = $memory/$node.socket
 source = dir:$disk/tree$node
 to = $memory/to$node
 ldms = 1
-freeze-wait = 400ms
+freeze-wait = 10s
 freeze-command = . $memory/freeze$node
 thaw-command = echo "thaw \$(date +%s%N)" >>$memory/calls$node; [ ! -e $memory/stuck$node ]
 END
 done
 
 declare -A process
-start_node() { # ID
-    "$penstock" node --config "$memory/nodes.ini" --id "$1" 2>>"$memory/node$1.log" &
+start_node() { # ID OPTION…
+    "$penstock" node --config "$memory/nodes.ini" --id "$1" "${@:2}" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
 both_live() {
     sees_live 1 2 && sees_live 2 2
+}
+restart_nodes() { # OPTION…
+    for node in 1 2; do
+        kill -TERM "${process[$node]}"
+        wait "${process[$node]}" || fail_with_logs "node $node ends with $?"
+        start_node "$node" "$@"
+    done
+    wait_until both_live
 }
 back_up() {
     "$penstock" backup --node "$memory/1.socket" --json
@@ -128,7 +137,7 @@ grep -q 'error: source tree2: --freeze-command has failed: .*exit code 5' "$memo
 
 # one fails after the other is frozen, which stays so: whichever node was asked, its client names that
 touch "$memory/stuck1"
-echo 'sleep 0.2; exit 5' >"$memory/do2"
+echo "until [ \$(grep -c freeze $memory/calls1) -gt \$(grep -c thaw $memory/calls1) ]; do sleep 0.05; done; sleep 0.2; exit 5" >"$memory/do2"
 for node in 1 2; do
     expect_exit 1 "$penstock" backup --node "$memory/$node.socket" --json
     expect_json 'any(.message_type == "left_frozen" and .node == 1 and .source == "tree1")
@@ -143,6 +152,7 @@ grep -q 'source 0 of node 1: tree1: what its freeze did could not be undone' "$m
 rm "$memory/stuck1"
 
 # one is late, each of three times
+restart_nodes --freeze-wait 1s
 echo 'sleep 100' >"$memory/do2"
 expect_exit 1 back_up
 calls 2 'freeze thaw freeze thaw freeze thaw'
@@ -151,6 +161,7 @@ rm -f "$memory/calls1"
 expect_json '.[-1].message | test("could not be frozen in time")'
 
 # a node is killed while it is frozen: its guard thaws, and so does the other node
+restart_nodes
 echo "touch $memory/frozen; sleep 0.3; kill -KILL ${process[2]}; sleep 1000" >"$memory/do2"
 back_up >"$memory/out" 2>&1 &
 client=$!

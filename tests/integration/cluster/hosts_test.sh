@@ -11,6 +11,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+unset PENSTOCK_FAILURE
 # shellcheck source=../spaces.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 writer=${3:?}
@@ -28,7 +29,7 @@ members=(--member "1=$network.1,2=$network.2:9000" --member "3=$network.3")
 node_options() { # ID
     on_host "$1"
     options=(--cluster "hosts-$$" --id "$1" "${members[@]}" "${port[@]}" --cluster-key "$key" --socket "$memory/$1.socket"
-        --to "$disk/to$1" --ldms 2 --failure 1500ms --chunk 64K --source "dir:$disk/tree$1" --source "lmdb:$disk/pair$1")
+        --to "$disk/to$1" --ldms 2 --failure 1500ms --freeze-wait 50s --freeze-hold 50s --chunk 64K --source "dir:$disk/tree$1" --source "lmdb:$disk/pair$1")
 }
 
 start_node() { # ID OPTION…
@@ -80,7 +81,7 @@ make_key() {
 }
 
 refused() { # EXIT MESSAGE OPTION…: node 1, with other options
-    expect_exit "$1" timeout -k 1 20 "$penstock" node --cluster c --id 1 --socket "$memory/1.socket" --to "$disk/to1" \
+    expect_exit "$1" timeout -k 1 120 "$penstock" node --cluster c --id 1 --socket "$memory/1.socket" --to "$disk/to1" \
         --source s=synthetic:rows=1 "${@:3}"
     expect_message "$2"
 }
@@ -176,7 +177,7 @@ expect_one_cut() { # FIRST SECOND
 a_node_is_killed() { # KILLED OTHER
     local client holder node
     rm -f "$memory/held"
-    "$writer" hold "$disk/pair$1" 60000 >"$memory/held" &
+    "$writer" hold "$disk/pair$1" 600000 >"$memory/held" &
     holder=$!
     wait_until grep -q held "$memory/held"
     backup "$2" --json >"$memory/out" 2>"$memory/err" &

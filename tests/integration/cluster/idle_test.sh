@@ -9,6 +9,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+unset PENSTOCK_FAILURE
 # shellcheck source=../spaces.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../spaces.sh"
 seconds=10

@@ -108,10 +108,10 @@ expect_output '^ *3 +damaged +.*backup 1, uid .* which holds some of its data, i
 head -c 40000000 /dev/urandom >"$disk/tree2/large"
 sleep 2.1
 cut_off() { # TO TO
-    start_both "$1" "$2" --base auto --pace 8M
+    start_both "$1" "$2" --base auto --pace 4M
     "$penstock" backup --node "$memory/1.socket" >"$memory/out" 2>"$memory/err" &
     local client=$!
-    sleep 2.5
+    wait_until sees 2 '[.ldms[].source_bytes] | add > 10000000'
     kill -KILL "${process[2]}"
     { wait "${process[2]}" || true; } 2>/dev/null
     wait "$client" && fail_with_logs 'the backup of a node that was killed is complete'

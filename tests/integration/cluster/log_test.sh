@@ -8,6 +8,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 # shellcheck source=../nodes.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+unset PENSTOCK_FAILURE
 
 # The example, at a place of this test's and without the environment that nobody has.
 sed -e "s|/run/penstock|$memory|" -e "s|/srv/accounts/files|$disk/files|" -e "s|/var/backups|$disk|" \

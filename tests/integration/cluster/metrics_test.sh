@@ -83,7 +83,7 @@ request() {
     shift
     exec 3<>"/dev/tcp/$loopback/$port"
     { printf '%s\r\n' "$@" "Host: $loopback" 'Connection: close' && printf '\r\n'; } >&3
-    timeout 20 cat <&3 >"$memory/out" || fail "no answer to $1"
+    timeout 120 cat <&3 >"$memory/out" || fail "no answer to $1"
     exec 3<&- 3>&-
     tr -d '\r' <"$memory/out" >"$memory/answer"
 }
@@ -170,7 +170,7 @@ the_log_has_the_port() {
     "$penstock" node --cluster "zero-$$" --fabric-dir "$memory/zero" --id 1 --socket "$memory/zero.socket" --to "$disk/to0" \
         --source "dir:$disk/tree" --metrics 0 2>"$log" &
     node=$!
-    wait_until grep -q 'is up' "$log"
+    wait_until grep -q 'metrics are served at' "$log"
     url=$(sed -n 's|.*metrics are served at http://127\.0\.0\.1:\([1-9][0-9]*\)/metrics$|\1|p' "$log")
     [ -n "$url" ] || fail "no port in: $(cat "$log")"
     exec 3<>"/dev/tcp/127.0.0.1/$url"

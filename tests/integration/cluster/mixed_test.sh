@@ -29,7 +29,7 @@ start_node() { # NODE [VARIABLE=VALUE…]
     local host=${host_of[$1]}
     ip netns exec "$space-$host" env "${@:2}" "$penstock" node --cluster mixed --id "$1" --member "$members" \
         --cluster-key "$key" --fabric-dir "$memory/host$host" --socket "$memory/$1.socket" --to "$(directory "$1")" \
-        --ldms 2 --chunk 64K --failure 1500ms --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" \
+        --ldms 2 --chunk 64K --failure 1500ms --freeze-wait 50s --freeze-hold 50s --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" \
         2>>"$memory/node$1.log" &
     process[$1]=$!
 }
@@ -114,7 +114,7 @@ one_backup_of_two_hosts() {
 # A backup that waits for the writers of node 2, and its client at a node. Sets $client, $holder.
 begin_backup() { # NODE
     rm -f "$memory/held"
-    "$writer" hold "$disk/env2" 60000 >"$memory/held" &
+    "$writer" hold "$disk/env2" 600000 >"$memory/held" &
     holder=$!
     wait_until grep -q held "$memory/held"
     backup "$1" --json >"$memory/out" 2>"$memory/err" &

@@ -155,14 +155,14 @@ directory_inside_source() {
 # What happens to its directory while a backup is made would not be noticed by who writes into open files.
 meanwhile() { # COMMAND… in the backup directory
     : >"$log"
-    expect_exit 0 "$penstock" pace --node "$memory/1.socket" 12M # the environment alone takes 2 s then
+    expect_exit 0 "$penstock" pace --node "$memory/1.socket" 1M # it does not end by itself
     "$penstock" backup --node "$memory/1.socket" --number 50 >"$memory/out" 2>"$memory/err" &
     local client=$! status=0
     wait_until compgen -G "$disk/to/BACKUP-50/*/*.data" >/dev/null
     "$@"
+    "$penstock" pace --node "$memory/1.socket" max >"$memory/pace"
     wait "$client" || status=$?
     [ "$status" = 1 ] || fail_with_logs "$1: exit $status"
-    expect_exit 0 "$penstock" pace --node "$memory/1.socket" max
 }
 
 directory_replaced_meanwhile() {

@@ -21,15 +21,6 @@ start_node() { # ID
     process[$1]=$!
 }
 
-# As wait_until, and longer: it succeeds within two minutes.
-wait_long() {
-    for _ in {1..1200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.1
-    done
-    fail_with_logs "not within two minutes: $*"
-}
-
 both_live() {
     sees_live 1 2 && sees_live 2 2
 }
@@ -40,12 +31,13 @@ backup() { # NODE
 
 # A backup that waits for the writers of node 2, which are let go at the end.
 begin_held() { # ASKED
-    "$writer" hold "$disk/env2" 60000 &
+    rm -f "$memory/held"
+    "$writer" hold "$disk/env2" 600000 >"$memory/held" &
     holder=$!
-    sleep 0.5
+    wait_until test -s "$memory/held"
     backup "$1" >"$memory/out" 2>"$memory/err" &
     client=$!
-    wait_long sees 2 "$waits"
+    wait_until sees 2 "$waits"
 }
 
 let_go() {
@@ -53,7 +45,7 @@ let_go() {
     wait "$holder" 2>/dev/null || true
     status=0
     wait "$client" || status=$?
-    wait_long sees 1 "$idle"
+    wait_until sees 1 "$idle"
 }
 
 a_backup_is_aborted() {
@@ -72,7 +64,7 @@ a_node_is_killed() {
     expect_exit 1 backup 1
     grep -q "node 2 is missing" "$memory/err" "$memory/out" || fail "the missing node is not named"
     start_node 2
-    wait_long both_live
+    wait_until both_live
 }
 
 # One is made, the other is made after it or refused: the node is busy.
@@ -99,10 +91,10 @@ for node in 1 2; do
     for i in {1..5}; do random_bytes 150000 >"$disk/tree$node/$i"; done
     mkdir "$disk/env$node"
     "$writer" run "$disk/env$node" 0 &
-    wait_long test -s "$disk/env$node/data.mdb"
+    wait_until test -s "$disk/env$node/data.mdb"
     start_node "$node"
 done
-wait_long both_live
+wait_until both_live
 expect_exit 0 backup 2
 a_backup_is_aborted
 a_node_is_killed

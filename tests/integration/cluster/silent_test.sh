@@ -24,10 +24,10 @@ expect_exit 0 "$penstock" backup --node "$memory/1.socket"
 rm "$memory/slow"
 
 silent='the node does not answer: its process hangs, is stopped'
-ends() { # CODE NAME COMMAND…: within 40 s, with that message
+ends() { # CODE NAME COMMAND…: within two minutes, with that message
     local code=$1 name=$2 status=0
     shift 2
-    timeout 40 "$penstock" "$@" --node "$memory/1.socket" >"$memory/out-$name" 2>"$memory/err-$name" || status=$?
+    timeout 120 "$penstock" "$@" --node "$memory/1.socket" >"$memory/out-$name" 2>"$memory/err-$name" || status=$?
     [ "$status" = "$code" ] || fail_with_logs "$name: exit code $status, not $code: $(cat "$memory/err-$name")"
     grep -q "$silent" "$memory/err-$name" || fail_with_logs "$name: $(cat "$memory/err-$name")"
 }

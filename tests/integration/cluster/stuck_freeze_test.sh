@@ -23,7 +23,7 @@ trap 'fsfreeze -u "$hung" 2>/dev/null || true; leave' EXIT
 
 make_small_tree "$disk/tree"
 "$penstock" node --cluster "stuck-$$" --id 1 --nodes 1 --fabric-dir "$memory/fabric" --socket "$memory/1.socket" --to "$memory/to" --ldms 1 \
-    --source "dir:$disk/tree" --freeze-wait 300ms --freeze-command ". $memory/freeze" --thaw-command ". $memory/thaw" 2>"$memory/node.log" &
+    --source "dir:$disk/tree" --freeze-wait 1s --freeze-command ". $memory/freeze" --thaw-command ". $memory/thaw" 2>"$memory/node.log" &
 runs=$!
 : >"$memory/freeze"
 : >"$memory/thaw"
@@ -51,12 +51,12 @@ ended() {
 
 # the command itself; then, a child of it, whose parent ends; one try each
 echo "echo new >$hung/file" >"$memory/freeze"
-backed_up 1 1 10
+backed_up 1 1 60
 expect_json '.[-1].message | test("a command that was to freeze or thaw a source has failed: tree: --freeze-command has failed: process group [0-9]+ is left")'
 expect_stuck
 earlier=$left
 echo "sh -c 'echo new >$hung/file; :'; :" >"$memory/freeze"
-backed_up 1 1 10
+backed_up 1 1 60
 expect_json '.[-1].message | test("process group [0-9]+ is left")'
 expect_stuck
 [ "$left" != "$earlier" ] || fail 'the second is not named'
@@ -65,24 +65,24 @@ expect_stuck
 
 # the node goes on beside them
 : >"$memory/freeze"
-backed_up 0 0 20
+backed_up 0 0 60
 sees 1 "$idle" >/dev/null || fail_with_logs 'an LDM is not idle'
 expect_exit 0 "$penstock" verify --from "$memory/to"
 
 # a thaw: the backup is complete, and it is said that the source is left frozen, and what else is left
 echo "echo new >$hung/file" >"$memory/thaw"
-backed_up 3 60 75
+backed_up 3 60 180
 expect_json 'any(.message_type == "left_frozen" and .node == 1 and .source == "tree")
     and (.[-1].message | test("could not be undone and may still be in place: tree at node 1"))'
 expect_stuck
 grep -q 'source tree: --thaw-command has failed, .* undo it by hand: process group .* is left,' "$memory/node.log" || fail_with_logs 'the log does not say it'
 : >"$memory/thaw"
-backed_up 0 0 20
+backed_up 0 0 60
 
 # a thaw that frees what is stuck in the freeze lets it end
 echo "echo new >$hung/file" >"$memory/freeze"
 echo "fsfreeze -u $hung" >"$memory/thaw"
-backed_up 1 1 10
+backed_up 1 1 60
 wait_until ended
 left=$earlier
 wait_until ended
@@ -90,7 +90,7 @@ fsfreeze -f "$hung"
 
 # nor does what is left keep the node from its end
 : >"$memory/thaw"
-backed_up 1 1 10
+backed_up 1 1 60
 kill -TERM "$runs"
 wait_until test ! -e "/proc/$runs"
 wait "$runs" || fail_with_logs "the node ends with $?"
@@ -98,7 +98,7 @@ expect_stuck
 
 # a run without a node, whose command before it has a limit, too
 alone=("$penstock" backup --to "$memory/to" --json --source "dir:$disk/tree")
-expect_exit 1 timeout 15 "${alone[@]}" --freeze-wait 300ms --freeze-command "echo new >$hung/file" --thaw-command :
+expect_exit 1 timeout 120 "${alone[@]}" --freeze-wait 1s --freeze-command "echo new >$hung/file" --thaw-command :
 expect_json '.[-1].message | test("process group [0-9]+ is left")'
-expect_exit 1 timeout 15 "${alone[@]}" --command-limit 1s --before-command "echo new >$hung/file"
+expect_exit 1 timeout 120 "${alone[@]}" --command-limit 1s --before-command "echo new >$hung/file"
 expect_json '.[-1].message | test("--before-command has failed: process group [0-9]+ is left.* echo new")'

@@ -25,14 +25,6 @@ start_embedder() {
     embedding=$!
 }
 
-wait_long() { # as wait_until, for sanitized nodes
-    for _ in {1..1200}; do
-        ! "$@" >/dev/null 2>&1 || return 0
-        sleep 0.1
-    done
-    fail_with_logs "not within two minutes: $*"
-}
-
 all_live() {
     sees_live 1 3 && sees_live 2 3 && sees_live 3 3 && sees 1 "$idle" && sees 2 "$idle" && sees 3 "$idle"
 }
@@ -45,7 +37,7 @@ begin() { # NODE: a backup whose table's listing is under way
     lines=$(grep -c 'the table of table2' "$memory/embedder.log" || true)
     backup "$1" >"$memory/out" 2>"$memory/err" &
     client=$!
-    wait_long is_listing
+    wait_until is_listing
 }
 
 is_listing() {
@@ -70,9 +62,9 @@ restore_and_check() {
 
 mkdir "$disk/env"
 start_embedder
-wait_long test -e "$disk/env/data.mdb"
+wait_until test -e "$disk/env/data.mdb"
 start_plain
-wait_long all_live
+wait_until all_live
 [ "$(stat -c %a "$memory/2.socket")" = 600 ] || fail 'others may use the control socket'
 
 # One cut, whoever is asked.
@@ -93,14 +85,14 @@ rm "$memory/late"
 printf 'no space in the "pool"\n\xff: free some' >"$memory/fail"
 says='table2: no space in the "pool"?'
 for node in 1 2 3; do
-    timeout 60 "$penstock" events --node "$memory/$node.socket" >"$memory/events" 2>/dev/null &
+    timeout 600 "$penstock" events --node "$memory/$node.socket" >"$memory/events" 2>/dev/null &
     events=$!
-    wait_long grep -q following "$memory/events"
+    wait_until grep -q following "$memory/events"
     expect_exit 1 backup "$node"
     jq -r '.. | strings' "$memory/out" "$memory/err" 2>/dev/null | grep -qF "$says" || grep -qF "$says" "$memory/out" "$memory/err" ||
         fail "node $node: the client was not given the text"
-    wait_long sees "$node" '.last_backup.source_says | startswith("table")'
-    wait_long grep -q '"source_says"' "$memory/events"
+    wait_until sees "$node" '.last_backup.source_says | startswith("table")'
+    wait_until grep -q '"source_says"' "$memory/events"
     kill "$events"
     wait "$events" 2>/dev/null || true
 done
@@ -115,7 +107,7 @@ expect_exit 0 "$penstock" abort --node "$memory/3.socket" --json
 ended
 [ "$status" -ne 0 ] || fail 'an aborted backup is complete'
 rm "$memory/wait"
-wait_long all_live
+wait_until all_live
 ! grep -q hangs "$memory/embedder.log" || fail 'a source that asks the sink hangs'
 
 # One that hangs holds up the end of the backup; the node leaves the cluster, and comes back with it.
@@ -124,10 +116,10 @@ begin 1
 "$penstock" abort --node "$memory/2.socket" --json >/dev/null
 ended
 [ "$status" -ne 0 ] || fail 'an aborted backup is complete'
-wait_long sees 2 .hung
+wait_until sees 2 .hung
 rm "$memory/hang"
-wait_long sees 2 '.hung | not'
-wait_long all_live
+wait_until sees 2 '.hung | not'
+wait_until all_live
 expect_exit 0 backup 1
 restore_and_check
 
@@ -140,7 +132,7 @@ ended
 [ "$status" -ne 0 ] || fail 'a backup without the program is complete'
 rm "$memory/wait"
 start_embedder
-wait_long all_live
+wait_until all_live
 expect_exit 0 backup 2
 restore_and_check
 
@@ -157,11 +149,11 @@ for node in 2 3; do [ ! -e "$memory/$node.socket" ] || fail 'a control socket wa
 rm "$memory/wait"
 
 # Two that cannot both be.
-wait_long sees_live 1 1
+wait_until sees_live 1 1
 status=0
 "$embedder" run "$cluster" "$memory/fabric" "$disk" "$memory" "$disk/env" 2 2 2>"$memory/err" &
 embedding=$!
-wait_long grep -q 'embedder: node 2: EADDRINUSE' "$memory/err"
+wait_until grep -q 'embedder: node 2: EADDRINUSE' "$memory/err"
 kill -TERM "$embedding"
 wait "$embedding" || status=$?
 [ "$status" -eq 1 ] || fail "two nodes with one id: exit $status"

@@ -11,6 +11,7 @@ dead= # the node that is left dead until the backup is over
 counts=()
 client_options=
 told=    # by the last client: complete NUMBER, aborted, nothing
+unset PENSTOCK_FAILURE # the deadlines are the product's own
 
 # ---- nodes ----
 
@@ -24,7 +25,7 @@ start_node() { # ID
     process[$1]=$!
 }
 
-fail_with_logs() { # in place of that of nodes.sh
+fail_with_logs() { # in place of that of lib.sh
     local node
     for ((node = 1; node <= nodes_count; node++)); do
         tail -n 25 "$memory/node$node.log" | sed "/LDM 1: CPU\|hugepages/d; s/^/  node $node: /" >&2

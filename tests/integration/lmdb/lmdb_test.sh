@@ -44,12 +44,11 @@ transaction_of() { # ENV
 
 # The writers have gone on since they were at transaction $2.
 expect_progress() { # ENV T
-    local i
-    for i in {1..100}; do
-        [ "$(transaction_of "$1")" -le "$2" ] || return 0
-        sleep 0.05
-    done
-    fail "the writers of $1 stand still after transaction $2"
+    wait_until is_later "$@"
+}
+
+is_later() {
+    [ "$(transaction_of "$1")" -gt "$2" ]
 }
 
 # expect_history ENV [NAME]: ENV, restored from the newest backup, is the history up to the
@@ -132,7 +131,7 @@ two_environments() {
     mkdir "$memory/1" "$memory/2"
     "$writer" pair "$memory/1" "$memory/2" &
     pair=$!
-    until [ -e "$memory/2/data.mdb" ]; do sleep 0.01; done
+    wait_until test -e "$memory/2/data.mdb"
     for ((i = 1; i <= 2 * rounds; i++)); do
         # Either order of freezing.
         if [ $((i % 2)) -eq 0 ]; then first=x second=y; else first=y second=x; fi
@@ -169,34 +168,30 @@ tree_and_environment() {
 
 # No reader slot belongs to a process that is gone.
 expect_no_stale_reader() { # ENV
-    local i pid
-    for i in {1..100}; do
-        pid=''
-        for pid in $(mdb_stat -r "$1" | awk '$1 ~ /^[0-9]+$/ { print $1 }'); do
-            if [ ! -d "/proc/$pid" ]; then break; fi
-            pid=''
-        done
-        [ -n "$pid" ] || return 0
-        sleep 0.05
+    wait_until all_readers_live "$1"
+}
+
+all_readers_live() {
+    local pid
+    for pid in $(mdb_stat -r "$1" | awk '$1 ~ /^[0-9]+$/ { print $1 }'); do
+        [ -d "/proc/$pid" ] || return 1
     done
-    fail "the reader slot of $pid, which is dead, is taken still"
 }
 
 # No guard outlives its backup.
-expect_no_guard() {
-    local i
-    for i in {1..100}; do
-        grep -lqx "$1" /proc/[0-9]*/task/[0-9]*/children 2>/dev/null || [ -d "/proc/$1" ] || return 0
-        sleep 0.05
-    done
-    fail "the guard $1 goes on"
+expect_no_guard() { # PID
+    wait_until has_ended "$1"
+}
+
+has_ended() {
+    ! grep -lqx "$1" /proc/[0-9]*/task/[0-9]*/children 2>/dev/null && [ ! -d "/proc/$1" ]
 }
 
 hold_lock() { # ENV
     : >"$memory/held"
-    "$writer" hold "$1" 60000 >"$memory/held" &
+    "$writer" hold "$1" 600000 >"$memory/held" &
     holder=$!
-    until [ -s "$memory/held" ]; do sleep 0.01; done
+    wait_until test -s "$memory/held"
 }
 
 let_go_lock() {
@@ -319,7 +314,7 @@ missed_freeze() {
     local holder backup
     hold_lock "$memory/env"
     "$penstock" backup --source "a=lmdb:$memory/held-up" --source "b=lmdb:$memory/env" \
-        --to "$memory/backups" --freeze-wait 1s >"$memory/out" 2>"$memory/err" </dev/null &
+        --to "$memory/backups" --freeze-wait 3s >"$memory/out" 2>"$memory/err" </dev/null &
     backup=$!
     until grep -q 'source b: .* could not be frozen in time' "$memory/err"; do
         [ -d "/proc/$backup" ] || fail 'a backup does not wait for its writers'
