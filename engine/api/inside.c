@@ -77,6 +77,8 @@ err_after_alloc:
 
 void pst_inside_close(struct pst_inside *inside)
 {
+    if (pst_look_met_damage(inside->look))
+        reading_note_damage(&inside->reading);
     pst_look_close(inside->look);
     pst_reading_close(&inside->reading);
     free(inside);

@@ -211,7 +211,10 @@ static void note_result(struct job_reader *reader, const struct pst_verify_job *
 {
     const struct pst_backup *backup = reader->reading.backup;
     bool is_known = !error || error == -PST_E_CORRUPT;
-    if (!is_known || job->only_count > 0 || !backup->has_cluster || backup->is_shut)
+    bool is_part = job->only_count > 0 || backup->is_shut;
+    if (error == -PST_E_CORRUPT && is_part && job->keeps_result)
+        reading_note_damage(&reader->reading);
+    if (!is_known || is_part || !backup->has_cluster)
         return;
     struct pst_verified verified =
         pst_verified_after(&backup->verified, windows_of(job), error, pst_unix_ns());
@@ -385,6 +388,8 @@ static int restore(struct job_reader *reader, const struct pst_restore_job *job,
         pst_log(PST_LOG_WARNING, "backup %u is partial, and nothing of these nodes is restored: %s",
                 backup->number, missing);
     int error = pst_restore(backup, job->target, &options, &result);
+    if (result.damages > 0 && job->notes_damage)
+        reading_note_damage(&reader->reading);
     outcome->number = backup->number;
     outcome->passed_over = reader->reading.passed_over;
     outcome->objects = result.objects;

@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "engine/api/job_check.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/restore/restore.h"
 
 /* "DIR: …", "DIR and 2 more: …". */
@@ -62,6 +64,16 @@ int reading_refuse_shut(const struct pst_reading *reading, char *message)
     snprintf(message, PST_MESSAGE_BYTES, "backup %u: %.450s", reading->backup->number,
              pst_backup_shut_text(reading->backup, text));
     return -PST_E_NO_KEY;
+}
+
+void reading_note_damage(const struct pst_reading *reading)
+{
+    const struct pst_backup *backup = reading->backup;
+    struct pst_verified verified = pst_verified_damaged(&backup->verified, pst_unix_ns());
+    int error = backup->has_cluster ? pst_verified_note(backup, &reading->hold, &verified) : 0;
+    if (error)
+        pst_log(PST_LOG_INFO, "backup %u: that it is damaged could not be noted beside it: %s",
+                backup->number, pst_error_text(error));
 }
 
 struct each_table {

@@ -27,6 +27,10 @@ PST_MUST_USE int pst_reading_open(const char *const *directories, uint32_t direc
 PST_MUST_USE int reading_refuse_shut(const struct pst_reading *reading, char *message);
 void pst_reading_close(struct pst_reading *reading);
 
+/* Notes beside the backup that whoever read some of it met damage; where that cannot be written, it
+ * is logged. */
+void reading_note_damage(const struct pst_reading *reading);
+
 /* One table of a logical backup. */
 struct pst_reading_table {
     uint32_t node;

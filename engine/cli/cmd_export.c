@@ -95,6 +95,7 @@ static void read_options(struct cli_read *read, const struct cli_table_names *na
     restore->keys = cli_keys_read(arguments, false, &read->keys);
     restore->pace = cli_argument_text(arguments, "pace");
     restore->min_rate = cli_argument_number(arguments, "min-rate");
+    restore->notes_damage = true;
     restore->target = cli_argument_text(arguments, "to");
     restore->open_sink = cli_export_sink_open;
     restore->sink_context = (void *)(uintptr_t)find_format(cli_argument_text(arguments, "format"));

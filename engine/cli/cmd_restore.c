@@ -230,6 +230,7 @@ static void read_options(struct cli_read *read, struct chosen *chosen, struct ps
     job->tables = chosen->tables.names;
     job->tables_count = chosen->tables.count;
     job->strip = (uint32_t)cli_argument_number(arguments, "strip");
+    job->notes_damage = true;
 }
 
 static enum cli_exit restore(const struct cli_arguments *arguments, struct chosen *chosen)

@@ -34,6 +34,17 @@ struct pst_verified pst_verified_after(const struct pst_verified *verified, uint
     };
 }
 
+struct pst_verified pst_verified_damaged(const struct pst_verified *verified, uint64_t unix_ns)
+{
+    return (struct pst_verified){
+        .is_known = true,
+        .is_damaged = true,
+        .unix_ns = unix_ns,
+        .windows = verified->is_known ? verified->windows : 1,
+        .next = verified->is_known ? verified->next : 0,
+    };
+}
+
 /* When the last draft of one that was cut off came. */
 static uint64_t drafts_since_ns(struct pst_repository *repository, int directory, uint32_t number)
 {

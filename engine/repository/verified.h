@@ -29,6 +29,9 @@ uint32_t pst_verified_window(const struct pst_verified *verified, uint32_t windo
 struct pst_verified pst_verified_after(const struct pst_verified *verified, uint32_t windows,
                                        bool is_damaged, uint64_t unix_ns);
 
+/* What is known once some of it was looked at, and damage found. */
+struct pst_verified pst_verified_damaged(const struct pst_verified *verified, uint64_t unix_ns);
+
 /* Writes the note into each directory of a backup that is kept (hold). The first error. */
 PST_MUST_USE int pst_verified_note(const struct pst_backup *backup,
                                    const struct pst_backup_hold *hold,

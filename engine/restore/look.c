@@ -167,6 +167,12 @@ uint64_t pst_look_damages(const struct pst_look *look)
     return look->damages;
 }
 
+bool pst_look_met_damage(const struct pst_look *look)
+{
+    const struct pst_findings *findings = &look->findings;
+    return look->damages > 0 || findings->damages > findings->unverified + findings->newer;
+}
+
 struct pst_look_bytes pst_look_bytes(const struct pst_look *look)
 {
     return (struct pst_look_bytes){.total = look->set.file_bytes, .read = look->read_bytes};

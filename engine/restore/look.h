@@ -53,6 +53,9 @@ void pst_look_close(struct pst_look *look);
 /* How many damages were met by then, and passed over: what lies there is not found. */
 uint64_t pst_look_damages(const struct pst_look *look);
 
+/* Whether any was, passed over or not. */
+bool pst_look_met_damage(const struct pst_look *look);
+
 /* Calls each for every object of the query, in the order of their nodes, sources and paths; the
  * object of the name is the first. Sources that lie below the name are directories. 0; the value
  * that ended the list; or an error with message: -ENOKEY: the backup has nothing of that name. */

@@ -345,6 +345,10 @@ static int run_restore(struct restore_run *run, const char *target)
         error = -PST_E_CORRUPT; /* to the caller it is damaged; the message says how */
     if (error)
         restore_fail(run, error, "backup %u: %s", run->backup->number, pst_error_text(error));
+    /* names that --strip makes the same are none of the backup's */
+    if (error != -ENOKEY)
+        run->result->damages =
+            run->findings.damages - run->findings.unverified - run->findings.newer;
     run->result->objects = atomic_load(&run->made);
     run->result->bytes = atomic_load(&run->bytes);
     free(run->ranges);

@@ -80,6 +80,7 @@ struct pst_restore_result {
     uint64_t failed;     /* objects that could not be made or written, or not wholly */
     uint64_t unset;      /* owners, modes, times, attributes and links that could not be set */
     uint64_t left_out;   /* devices, by no_devices */
+    uint64_t damages;    /* of the backup that were met */
     bool owners_skipped; /* not root: files belong to the caller; logged once */
     char message[PST_MESSAGE_BYTES]; /* after a failure: what failed, on which file, where */
 };

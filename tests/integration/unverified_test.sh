@@ -37,13 +37,21 @@ a_part_that_may_not_be_read() {
     expect_json 'any(.[]; .unverified == true and .error == "EACCES" and .warning == false)'
     expect_exit 1 user "$penstock" restore --from "$home/to" --target "$home/target"
     expect_message 'Permission denied'
+    if grep -q ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
     # A damage beside it is a damage.
     cp -p "$part2" "$home/part2"
     flip "$part2" 9000
     expect_exit 1 user "$penstock" verify --from "$home/to" --json
     expect_json '[.[] | select(.message_type == "summary")] | .[0].damages == 1 and .[0].unverified == 1'
-    cp -p "$home/part2" "$part2"
+    # Where nobody may write, nothing is noted, and all else is as it was.
+    rm -f "$home/to/BACKUP-1"/*.verified
+    chmod 500 "$home/to/BACKUP-1"
+    expect_exit 1 user "$penstock" restore --from "$home/to" --target "$home/target"
     chmod 600 "$part1"
+    expect_exit 1 user "$penstock" restore --from "$home/to" --target "$home/target"
+    expect_message "$(basename "$part2"): offset" 'that it is damaged could not be noted beside it: Permission denied'
+    chmod 700 "$home/to/BACKUP-1"
+    cp -p "$home/part2" "$part2"
     expect_exit 0 user "$penstock" verify --from "$home/to"
 }
 
@@ -60,6 +68,7 @@ no_io_uring() { # ERRNO
     expect_exit 1 user "$no_ring" "$1" "$penstock" restore --from "$home/to" --target "$home/target"
     expect_message 'backup 1: there is no io_uring: .*kernel.io_uring_disabled, seccomp'
     expect_absent "$home/target"
+    if grep -q ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
 }
 
 a_part_that_may_not_be_read

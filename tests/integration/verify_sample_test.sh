@@ -134,7 +134,37 @@ only() {
     for part in "$backups"/BACKUP-1/*/*.data; do
         flip "$part" $(($(stat -c %s "$part") / 2))
     done
+    expect_noted .damaged
+    expect_exit 0 "$penstock" verify --from "$backups" --only 1
+    expect_noted .damaged
+    expect_exit 0 "$penstock" verify --from "$backups"
     expect_noted '.damaged | not'
+}
+
+# Whoever reads some of a backup and finds damage notes that, so that nothing refers to it any more.
+found_by_others() {
+    local to=$disk/others part command key=$disk/key
+    expect_exit 0 "$penstock" keygen "$key"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/a" --to "$to" --ldms 1 --key-file "$key" --compress none
+    part=$(echo "$to"/BACKUP-1/*/*.data)
+    expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" --key-file "$key"
+    expect_absent "$to/BACKUP-1/BACKUP-1.verified"
+    flip "$part" $(($(stat -c %s "$part") / 2))
+    for command in "restore --target $disk/none --only 1" 'verify --only 1' verify 'cat file' \
+        "restore --force --target $disk/target --keep-going"; do
+        rm -f "$to/BACKUP-1/BACKUP-1.verified"
+        local keys=(--key-file "$key")
+        [ "$command" != verify ] || keys=() # what is stored has checksums of its own
+        # shellcheck disable=SC2086 # words of their own
+        expect_exit '1 3' "$penstock" $command --from "$to" "${keys[@]}"
+        grep -q ' damaged ' "$to/BACKUP-1/BACKUP-1.verified" || fail "$command does not note the damage"
+    done
+    expect_exit 0 "$penstock" backup --source "dir:$disk/a" --to "$to" --ldms 1 --key-file "$key"
+    expect_exit 0 "$penstock" verify --from "$to" --key-file "$key" 2
+    rm -r "$disk/target"
+    expect_exit 0 "$penstock" restore --from "$to" --target "$disk/target" --key-file "$key" 2
+    diff -r "$disk/a" "$disk/target"
+    rm -r "$disk/target" "$to"
 }
 
 # A note of another backup, or none at all, is none; nor does a stranger's name warn.
@@ -276,6 +306,7 @@ damage
 damage_of_base
 base_moved
 only
+found_by_others
 notes
 copied
 newer

@@ -278,7 +278,8 @@ struct pst_verify_job {
     uint32_t only_count;
     uint32_t sample_percent; /* so much of the chunks, another share at each call until all had
                                 their turn, by the note beside the backup; 0, 100: all */
-    bool keeps_result;       /* what verifying came to is noted beside the backup, but with only */
+    bool keeps_result;       /* what verifying came to is noted beside the backup, of only,
+                                that it is damaged */
     uint8_t reserved_2[7];
     const char *pace; /* as for a backup */
     uint64_t min_rate;
@@ -365,8 +366,9 @@ struct pst_restore_job {
     /* root: what is restored belongs to the caller, without set-ID bits, and without extended
      * attributes and flags that only root can set */
     bool no_owner;
-    bool no_set_id; /* no set-user-ID and set-group-ID bits, no file capabilities */
-    uint8_t reserved[4];
+    bool no_set_id;    /* no set-user-ID and set-group-ID bits, no file capabilities */
+    bool notes_damage; /* damage that is met is noted beside the backup, as verify notes it */
+    uint8_t reserved[3];
     const struct pst_keys *keys; /* opens a backup that is sealed; NULL: none is given */
     /* Patterns of names below the target, as of `penstock restore --path`, and tables of logical
      * backups: these alone, with the directories they lie in. Both counts 0: everything. */
