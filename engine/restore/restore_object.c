@@ -210,6 +210,18 @@ static int set_mode(int fd, mode_t mode)
     return !error && (status.st_mode & 07777) != mode ? IGNORED : error;
 }
 
+/* A target may keep it in whole seconds, or two, and within some years. Of less than a second
+ * nothing is said. */
+static int set_time(int fd, const struct pst_object *object)
+{
+    const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
+    struct stat status;
+    int error = pst_inode_set_mtime(fd, &mtime);
+    if (!error && fstat(fd, &status) < 0)
+        error = -errno;
+    return !error && status.st_mtim.tv_sec != mtime.tv_sec ? IGNORED : error;
+}
+
 /* Which inode it is that restore_set_flags() gives the object's flags to. */
 static int note_flags(struct restore_run *run, const struct object_record *record,
                       const struct stat *status)
@@ -234,7 +246,6 @@ static int note_flags(struct restore_run *run, const struct object_record *recor
 static int set_metadata(struct restore_run *run, int fd, const struct object_record *record,
                         const struct pst_object *object)
 {
-    const struct timespec mtime = {.tv_sec = object->mtime_sec, .tv_nsec = object->mtime_nsec};
     struct stat status;
     mode_t withheld;
     int error = set_owner(run, fd, record, object, &status);
@@ -252,7 +263,7 @@ static int set_metadata(struct restore_run *run, int fd, const struct object_rec
         error = restore_miss_part(run, error, record, "could not set the mode of");
     if (error)
         return error;
-    error = pst_inode_set_mtime(fd, &mtime);
+    error = set_time(fd, object);
     return error ? restore_miss_part(run, error, record, "could not set the time of") : 0;
 }
 
