@@ -66,7 +66,7 @@ struct dir_source {
     struct dir_own own;
     struct freeze freeze;
     struct dir_place shown; /* what the freeze command has printed; path NULL: nothing */
-    bool is_still;          /* what is read does not change: a snapshot, or frozen */
+    bool is_still;          /* a snapshot, or taken to be frozen: nothing is to change in it */
     dev_t target;           /* device of the backup directory, or where it will be; 0: not known */
     struct subvolume_volume target_volume; /* likewise */
     uint64_t databases;                    /* in use, of the last listing */

@@ -468,7 +468,7 @@ static int add_entry(struct listing_job *job, struct found *found, int error)
         return trouble(job, found->path, "another file has got this name", error);
     if (error)
         return trouble(job, found->path, "cannot stat a file", error);
-    if (!job->dir->is_still)
+    if (!job->dir->shown.path)
         tick_await_contents(&job->tree.ticks, found->directory, found->name, &job->tree.again.began,
                             &found->status);
     found->hints = tree_hints(&job->tree);
@@ -547,7 +547,7 @@ static int walk(struct listing_job *job)
 static int list_tree(struct listing_job *job)
 {
     int error = tree_open(&job->tree, job->dir->source.root_fd, job->dir->source.policy.ldms,
-                          !job->dir->is_still);
+                          !job->dir->shown.path); /* a command may hold up fewer than all */
     if (error)
         return error;
     error = walk(job);

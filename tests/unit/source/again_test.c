@@ -453,10 +453,20 @@ static void what_is_mounted_since_is_not_looked_at(void)
     REQUIRE(unlink(path) == 0 && rmdir(elsewhere) == 0);
 }
 
-static void a_snapshot_has_no_second_look(void)
+/* The freeze command may have stopped one program of several. */
+static void what_is_taken_to_be_frozen_has_a_second_look(void)
 {
     begin(move_victim);
     ((struct dir_source *)source)->is_still = true;
+    list();
+    expect(0, 0);
+    end();
+}
+
+static void a_snapshot_has_no_second_look(void)
+{
+    begin(move_victim);
+    ((struct dir_source *)source)->shown.path = strdup(".");
     list();
     expect(0, UINT64_MAX);
     end();
@@ -587,6 +597,7 @@ static CU_TestInfo tests[] = {
      what_has_come_since_is_neither_listed_nor_named},
     {"what is excluded stays so", what_is_excluded_stays_so},
     {"what is mounted since is not looked at", what_is_mounted_since_is_not_looked_at},
+    {"what is taken to be frozen has a second look", what_is_taken_to_be_frozen_has_a_second_look},
     {"a snapshot has no second look", a_snapshot_has_no_second_look},
     {"a second look that takes too long is told", a_second_look_that_takes_too_long_is_told},
     {"inodes are known as far as there is room", inodes_are_known_as_far_as_there_is_room},
