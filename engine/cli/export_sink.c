@@ -8,6 +8,7 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -51,13 +52,13 @@ static int close_file(struct export_sink *sink)
     return failed ? -EIO : 0;
 }
 
-/* -EEXIST: it is the file of another table. */
-static int note_file(struct export_sink *sink, int fd)
+/* -EEXIST: it is the file of another table. One that is new cannot be. */
+static int note_file(struct export_sink *sink, int fd, bool is_new)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;
-    for (size_t i = 0; i < sink->made_count; i++) {
+    for (size_t i = 0; !is_new && i < sink->made_count; i++) {
         if (sink->made[i].device == status.st_dev && sink->made[i].inode == status.st_ino)
             return -EEXIST;
     }
@@ -73,10 +74,14 @@ static int note_file(struct export_sink *sink, int fd)
  * directory takes for the same. */
 static int create(struct export_sink *sink, const char *name)
 {
-    int fd = openat(sink->directory_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    static const int flags = O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(sink->directory_fd, name, flags | O_CREAT | O_EXCL, 0666);
+    bool is_new = fd >= 0 || errno != EEXIST;
+    if (!is_new)
+        fd = openat(sink->directory_fd, name, flags);
     if (fd < 0)
         return -errno;
-    int error = note_file(sink, fd);
+    int error = note_file(sink, fd, is_new);
     if (!error && ftruncate(fd, 0) < 0)
         error = -errno;
     if (error)
