@@ -6,11 +6,12 @@
 #include "engine/cli/help.h"
 #include "engine/cli/pages.h"
 
-/* A line break of a table's text is a space here. */
+/* A line break of a table's text is a space here; a long list of options may be broken. */
 static void print_text(FILE *out, const char *text)
 {
-    static const char plain[] = "-'`~^\\\n";
-    static const char *const written[] = {"\\-", "\\(aq", "\\(ga", "\\(ti", "\\(ha", "\\e", " "};
+    static const char plain[] = "-'`~^\\\n[";
+    static const char *const written[] = {"\\-",   "\\(aq", "\\(ga", "\\(ti",
+                                          "\\(ha", "\\e",   " ",     "\\:["};
     for (; *text; text++) {
         const char *found = strchr(plain, *text);
         if (found)

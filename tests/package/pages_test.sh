@@ -27,7 +27,7 @@ man_options() { # COMMAND
         sed 's/\\fR.*//; s/\\-/-/g' | sort
 }
 plain_man() { # PAGE: its text in one line
-    sed -E '/^\.(\\"|TH|SH|TP|br|nh|ad)/d; s/\\f[BIR]//g; s/^\\&//; s/\\-/-/g; s/\\\(aq/'"'"'/g; s/\\\(ga/`/g; s/\\\(ti/~/g; s/\\\(ha/^/g; s/\\e/\\/g' "$1" | tr -s ' \n' ' '
+    sed -E '/^\.(\\"|TH|SH|TP|br|nh|ad)/d; s/\\f[BIR]//g; s/^\\&//; s/\\://g; s/\\-/-/g; s/\\\(aq/'"'"'/g; s/\\\(ga/`/g; s/\\\(ti/~/g; s/\\\(ha/^/g; s/\\e/\\/g' "$1" | tr -s ' \n' ' '
 }
 
 # What bash offers behind these words.
@@ -86,6 +86,12 @@ while read -r command; do
     done < <("$penstock" "$command" --help | sed -E '1,/^Options:/d; /^A flag/d; s/^  (--[a-z0-9-]+( [^ ]+)?)  +/\1 /; s/ +/ /g; s/^ //; /^$/d')
 done <"$work/commands"
 [ "$letters" -gt 0 ] || { echo 'no letters are found in --help'; failed=1; }
+
+# They can be set.
+! command -v man >/dev/null || for page in "$pages"/man/man1/*.1; do
+    LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null
+done >"$work/warnings"
+[ ! -s "$work/warnings" ] || { cat "$work/warnings"; failed=1; }
 
 # Values.
 mkdir "$work/folder"
