@@ -29,6 +29,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/base/limits.h"
 #include "penstock/error.h"
 
 /*
@@ -65,7 +66,7 @@ struct pst_doorbell {
     uint32_t state;
     int fd;
     uint64_t writes;
-} __attribute__((aligned(64)));
+} __attribute__((aligned(PST_LINE_BYTES)));
 
 #define PST_DOORBELL_FOREVER UINT64_MAX
 

@@ -11,6 +11,8 @@
 #define PST_CPUS_MAX 4096u /* logical CPUs of one host */
 #define PST_NUMA_NODES_MAX 128u
 
+#define PST_LINE_BYTES 64u /* of a cache: what two threads write does not lie in one line */
+
 /* The highest number that --number and the control socket take: a backup gets one more than the
  * highest there is, so a higher one would use up, by one slip, what millions of backups need. */
 #define PST_BACKUP_NUMBER_WANTED_MAX 4000000000u

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stddef.h>
 
 #include "engine/node/node.h"
 #include "engine/node/rates.h"
@@ -16,6 +17,7 @@
 #include "engine/repository/unreadable.h"
 #include "numa/place.h"
 
+/* On lines of its own: two LDMs that scan write no line in common. */
 struct pst_ldm_thread {
     struct pst_worker worker;
     uint32_t instance;
@@ -28,6 +30,12 @@ struct pst_ldm_thread {
     _Atomic uint64_t source_bytes;
     _Atomic uint64_t scan_began_ns; /* 0: it does not scan */
 };
+_Static_assert(_Alignof(struct pst_ldm_thread) == PST_LINE_BYTES &&
+                   sizeof(struct pst_ldm_thread) % PST_LINE_BYTES == 0,
+               "an array of them has each on its own lines");
+_Static_assert(offsetof(struct pst_ldm_thread, worker.channel.hub_bell) % PST_LINE_BYTES == 0 &&
+                   offsetof(struct pst_ldm_thread, worker.channel.bell) % PST_LINE_BYTES == 0,
+               "what the hub rings has a line of its own");
 
 struct pst_slot {
     struct pst_fragment_descriptor *descriptor;
@@ -60,6 +68,7 @@ struct node_progress {
 };
 
 struct pst_node {
+    void *memory, *ldms_memory; /* of itself, and of ldms */
     struct pst_node_config config;
     bool queues_log;
     bool may_spin; /* its threads: pst_priority_let_spin() */

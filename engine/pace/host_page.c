@@ -35,7 +35,7 @@ struct host_page *host_page_map(const char *path)
 struct host_page *host_page_open(void)
 {
     char path[PATH_BYTES];
-    snprintf(path, sizeof(path), "/dev/shm/penstock-pace-%u", (unsigned)geteuid());
+    snprintf(path, sizeof(path), "/dev/shm/penstock-auto-%u", (unsigned)geteuid());
     struct host_page *page = host_page_map(path);
     return page ? page : &of_process;
 }
@@ -44,4 +44,19 @@ void host_page_close(struct host_page *page)
 {
     if (page != &of_process)
         munmap(page, sizeof(*page));
+}
+
+struct host_sums *host_page_sums(struct host_page *page)
+{
+    return &page->sums[atomic_fetch_add_explicit(&page->threads, 1, memory_order_relaxed) %
+                       HOST_SUMS];
+}
+
+void host_page_total(const struct host_page *page, uint64_t *io_ns, uint64_t *cpu_ns)
+{
+    *io_ns = *cpu_ns = 0;
+    for (uint32_t i = 0; i < HOST_SUMS; i++) {
+        *io_ns += atomic_load_explicit(&page->sums[i].io_ns, memory_order_relaxed);
+        *cpu_ns += atomic_load_explicit(&page->sums[i].cpu_ns, memory_order_relaxed);
+    }
 }

@@ -3,6 +3,8 @@
 #include "engine/pace/pace.h"
 
 #include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
@@ -73,9 +75,57 @@ static void apply(struct pst_pace *pace, const struct pst_pace_setting *setting)
     atomic_store_explicit(&pace->line_ns, pst_monotonic_ns(), memory_order_release);
 }
 
+/* ---- what its threads note ---- */
+
+static struct pace_tally of_all; /* of paces for which there was no memory */
+
+static void tallies_open(struct pst_pace *pace)
+{
+    size_t bytes = PACE_TALLIES * sizeof(*pace->tallies);
+    pace->tallies = aligned_alloc(_Alignof(struct pace_tally), bytes);
+    if (pace->tallies)
+        memset(pace->tallies, 0, bytes);
+    else
+        pace->tallies = &of_all;
+}
+
+static void tallies_close(struct pst_pace *pace)
+{
+    if (pace->tallies != &of_all)
+        free(pace->tallies);
+}
+
+static struct pace_tally *tally_of_next(struct pst_pace *pace)
+{
+    uint32_t number = atomic_fetch_add_explicit(&pace->shares, 1, RELAXED);
+    return pace->tallies == &of_all ? &of_all : &pace->tallies[number % PACE_TALLIES];
+}
+
+static struct pace_sums sums_of(const struct pst_pace *pace)
+{
+    struct pace_sums sums = {0};
+    uint32_t count =
+        get_small(&pace->shares) < PACE_TALLIES ? get_small(&pace->shares) : PACE_TALLIES;
+    for (uint32_t i = 0; i < (pace->tallies == &of_all ? 1 : count); i++) {
+        const struct pace_tally *tally = &pace->tallies[i];
+        sums.bytes += get(&tally->bytes);
+        sums.wait_ns += get(&tally->wait_ns);
+        sums.transfers += get(&tally->transfers);
+        sums.transfer_ns += get(&tally->transfer_ns);
+        sums.steps += get(&tally->steps);
+    }
+    return sums;
+}
+
+static void note(_Atomic uint64_t *sum, uint64_t more)
+{
+    atomic_fetch_add_explicit(sum, more, RELAXED);
+}
+
 void pst_pace_init(struct pst_pace *pace, const struct pst_pace_setting *setting, uint32_t depth)
 {
     *pace = (struct pst_pace){.depth_max = depth};
+    tallies_open(pace);
     pressure_open(&pace->pressure);
     pace->host = host_page_open();
     apply(pace, setting);
@@ -85,6 +135,7 @@ void pst_pace_release(struct pst_pace *pace)
 {
     pressure_close(&pace->pressure);
     host_page_close(pace->host);
+    tallies_close(pace);
 }
 
 static bool take_turn(struct pst_pace *pace)
@@ -138,6 +189,8 @@ void pst_pace_share_open(struct pst_pace_share *share, struct pst_pace *pace)
     *share = (struct pst_pace_share){.pace = pace, .schedstat_fd = -1};
     if (!pace)
         return;
+    share->tally = tally_of_next(pace);
+    share->host = host_page_sums(pace->host);
     share->schedstat_fd = pressure_open_thread();
     share->cpu_waited_ns = pressure_waited_ns(share->schedstat_fd);
     share->version = get_small(&pace->version);
@@ -258,7 +311,7 @@ static void take_part(struct pst_pace_share *share)
     if (share->step == step + 1)
         return;
     share->step = step + 1;
-    atomic_fetch_add_explicit(&share->pace->threads, 1, RELAXED);
+    note(&share->tally->steps, 1);
 }
 
 void pst_pace_spend(struct pst_pace_share *share, uint64_t bytes)
@@ -271,7 +324,7 @@ void pst_pace_spend(struct pst_pace_share *share, uint64_t bytes)
         share->credit_bytes -= (int64_t)counted;
     if (get_small(&pace->mode) != PST_PACE_AUTO)
         return;
-    atomic_fetch_add_explicit(&pace->bytes, counted, RELAXED);
+    note(&share->tally->bytes, counted);
     take_part(share);
 }
 
@@ -314,31 +367,26 @@ bool pace_is_gentle(const struct pst_pace_share *share)
 void pst_pace_note_wait(struct pst_pace_share *share, uint64_t wait_ns)
 {
     if (is_auto(share))
-        atomic_fetch_add_explicit(&share->pace->wait_ns, wait_ns, RELAXED);
+        note(&share->tally->wait_ns, wait_ns);
 }
 
 void pace_note_transfers(struct pst_pace_share *share, uint64_t count, uint64_t ns)
 {
     if (count == 0 || !is_auto(share))
         return;
-    atomic_fetch_add_explicit(&share->pace->transfers, count, RELAXED);
-    atomic_fetch_add_explicit(&share->pace->transfer_ns, ns, RELAXED);
+    note(&share->tally->transfers, count);
+    note(&share->tally->transfer_ns, ns);
 }
 
 void pst_pace_note_io(struct pst_pace_share *share, uint64_t busy_ns)
 {
     if (busy_ns > 0 && is_auto(share))
-        atomic_fetch_add_explicit(&share->pace->host->io_ns, busy_ns, RELAXED);
+        note(&share->host->io_ns, busy_ns);
 }
 
-static uint64_t empty(_Atomic uint64_t *sum)
+static uint64_t grown(uint64_t now, uint64_t *before)
 {
-    return atomic_exchange_explicit(sum, 0, RELAXED);
-}
-
-static uint64_t grown(const _Atomic uint64_t *sum, uint64_t *before)
-{
-    uint64_t now = get(sum), more = now - *before;
+    uint64_t more = now - *before;
     *before = now;
     return more;
 }
@@ -346,15 +394,19 @@ static uint64_t grown(const _Atomic uint64_t *sum, uint64_t *before)
 static void fill(struct pst_pace *pace, const struct pressure_sample *now, uint64_t now_ns,
                  struct pace_window *window)
 {
+    const struct pace_sums sums = sums_of(pace), before = pace->before_sums;
+    uint64_t io_ns, cpu_ns;
+    host_page_total(pace->host, &io_ns, &cpu_ns);
+    pace->before_sums = sums;
     *window = (struct pace_window){
         .elapsed_ns = now_ns - pace->before_ns,
-        .bytes = empty(&pace->bytes),
-        .threads = atomic_exchange_explicit(&pace->threads, 0, RELAXED),
-        .wait_ns = empty(&pace->wait_ns),
-        .own_io_ns = grown(&pace->host->io_ns, &pace->host_io_ns),
-        .own_cpu_ns = grown(&pace->host->cpu_ns, &pace->host_cpu_ns),
-        .transfers = (uint32_t)empty(&pace->transfers),
-        .transfer_ns = empty(&pace->transfer_ns),
+        .bytes = sums.bytes - before.bytes,
+        .threads = (uint32_t)(sums.steps - before.steps),
+        .wait_ns = sums.wait_ns - before.wait_ns,
+        .own_io_ns = grown(io_ns, &pace->host_io_ns),
+        .own_cpu_ns = grown(cpu_ns, &pace->host_cpu_ns),
+        .transfers = (uint32_t)(sums.transfers - before.transfers),
+        .transfer_ns = sums.transfer_ns - before.transfer_ns,
         .has_pressure = now->is_known && pace->before.is_known,
         .is_quiet = pace->was_quiet,
     };
@@ -435,8 +487,7 @@ static void note_cpu(struct pst_pace_share *share)
     share->noted_step = step + 1;
     uint64_t waited_ns = pressure_waited_ns(share->schedstat_fd);
     if (waited_ns > share->cpu_waited_ns)
-        atomic_fetch_add_explicit(&share->pace->host->cpu_ns, waited_ns - share->cpu_waited_ns,
-                                  RELAXED);
+        note(&share->host->cpu_ns, waited_ns - share->cpu_waited_ns);
     share->cpu_waited_ns = waited_ns;
 }
 

@@ -23,6 +23,19 @@
 #include "engine/pace/pressure.h"
 #include "io/ring.h"
 
+/* What a thread notes, which only grows. Each has one, as long as there are fewer than
+ * PACE_TALLIES, on a cache line of its own. */
+struct pace_tally {
+    _Atomic uint64_t bytes, wait_ns, transfers, transfer_ns;
+    _Atomic uint64_t steps; /* in which it has read */
+} __attribute__((aligned(PST_LINE_BYTES)));
+
+#define PACE_TALLIES 256u
+
+struct pace_sums {
+    uint64_t bytes, wait_ns, transfers, transfer_ns, steps;
+};
+
 struct pst_pace {
     _Atomic uint32_t version; /* grows with each pst_pace_set */
     _Atomic uint32_t mode;    /* enum pst_pace_mode, and of the setting: */
@@ -36,9 +49,8 @@ struct pst_pace {
     _Atomic uint32_t is_gentle;
     _Atomic uint32_t reason; /* enum pst_pace_reason */
 
-    /* Since the last step. */
-    _Atomic uint64_t bytes, wait_ns, transfers, transfer_ns;
-    _Atomic uint32_t threads;
+    struct pace_tally *tallies;  /* PACE_TALLIES; where there was no memory, one for all */
+    _Atomic uint32_t shares;     /* that were opened */
     _Atomic uint32_t step;       /* their number */
     _Atomic uint64_t step_at_ns; /* the next one */
     atomic_bool is_stepping;     /* whose turn it is has what follows */
@@ -49,6 +61,7 @@ struct pst_pace {
     struct pressure_sample before;
     uint64_t before_ns;               /* 0: nothing was measured yet */
     uint64_t host_io_ns, host_cpu_ns; /* what the page said then */
+    struct pace_sums before_sums;
     atomic_bool was_quiet;
     bool is_beginning; /* for a moment, before it listens for the first time */
     uint32_t depth_max;
@@ -61,9 +74,11 @@ struct pst_pace {
 /* One thread's. */
 struct pst_pace_share {
     struct pst_pace *pace; /* NULL: as fast as it goes */
-    int64_t credit_bytes;  /* it may read so many; what a piece had too much is owed */
-    uint64_t due_ns;       /* when that begins; 0: it has begun */
-    uint64_t wait_ns;      /* CLOCK_MONOTONIC: it has no room until then; 0: nobody asked */
+    struct pace_tally *tally;
+    struct host_sums *host;
+    int64_t credit_bytes; /* it may read so many; what a piece had too much is owed */
+    uint64_t due_ns;      /* when that begins; 0: it has begun */
+    uint64_t wait_ns;     /* CLOCK_MONOTONIC: it has no room until then; 0: nobody asked */
     uint32_t version;
     uint32_t step;       /* in which it has taken part, and 1 more */
     uint32_t noted_step; /* likewise: that it has noted its waiting for a CPU in */

@@ -206,7 +206,7 @@ echo '-- signals'
 expect 0 signals "$bench" fan-out --rounds 20 --threads 2 --json
 jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; (.seconds | length == 20) and .latency_us.count == 20 and .latency_us.p99 == null)' \
     "$work/signals.out" >/dev/null || fail 'fan-out: its results'
-expect 0 signals "$bench" fan-out --rounds 20 --threads 2
+expect 0 signals "$bench" fan-out --repeat 20 --threads 2
 [ "$(grep -cE ' +-  +-$' "$work/signals.out")" = 8 ] || fail 'fan-out: percentiles of too few'
 expect 2 signals "$bench" fan-out --rounds 19 --threads 2 --json
 expect 0 signals "$bench" forward --rounds 20 --signals 2000 --fetches 2 --over shm,udp --json

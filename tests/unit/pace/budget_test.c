@@ -345,13 +345,45 @@ static void what_others_of_penstock_read_is_not_heard(void)
     pace_tick(&share, now_ns);
     atomic_store(&host.quiet_until_ns, now_ns + 30 * ms);
     CU_ASSERT_EQUAL(pace_tick(&share, now_ns + 10 * ms), now_ns + 30 * ms);
-    atomic_fetch_add(&host.io_ns, 15 * ms);
+    atomic_fetch_add(&host.sums[HOST_SUMS - 1].io_ns, 15 * ms);
     CU_ASSERT_EQUAL(pwrite(pace.pressure.io_fd, after, strlen(after), 0), (ssize_t)strlen(after));
     CU_ASSERT_EQUAL(pace_tick(&share, now_ns + 30 * ms), now_ns + 130 * ms);
     CU_ASSERT_EQUAL(pace.control.heard, 1);
     CU_ASSERT_EQUAL(pace.control.last_io[0], 0);
     pst_pace_note_io(&share, ms);
-    CU_ASSERT_EQUAL(atomic_load(&host.io_ns), 16 * ms);
+    CU_ASSERT_EQUAL(atomic_load(&share.host->io_ns), ms);
+    close_auto(&pace, &share);
+}
+
+/* While it reads, a thread writes no line that another one does. */
+static void threads_note_on_lines_of_their_own(void)
+{
+    struct pst_pace_share share, other;
+    host = (struct host_page){0};
+    open_auto(&pace, &share, "some avg10=0.00 avg60=0.00 avg300=0.00 total=1000\n");
+    pst_pace_share_open(&other, &pace);
+    CU_ASSERT_EQUAL((uintptr_t)share.tally % 64, 0);
+    CU_ASSERT_TRUE(other.tally >= share.tally + 1 && sizeof(*other.tally) % 64 == 0);
+    CU_ASSERT_TRUE(other.host >= share.host + 1 && sizeof(*other.host) % 64 == 0);
+    uint64_t now_ns = pst_monotonic_ns();
+    pace_tick(&share, now_ns);
+    struct pst_pace before;
+    memcpy(&before, &pace, sizeof(pace));
+    pst_pace_spend(&other, MIB);
+    pst_pace_spend(&share, 2 * MIB);
+    pst_pace_note_wait(&other, 5);
+    pst_pace_note_io(&other, 6);
+    pace_note_transfers(&other, 7, 8);
+    CU_ASSERT_EQUAL(memcmp(&before, &pace, sizeof(pace)), 0);
+    CU_ASSERT_EQUAL(atomic_load(&share.host->io_ns), 0);
+    pace_tick(&other, now_ns + NS_PER_S);
+    CU_ASSERT_EQUAL(pace.before_sums.bytes, 3 * MIB);
+    CU_ASSERT_EQUAL(pace.before_sums.steps, 2);
+    CU_ASSERT_EQUAL(pace.before_sums.wait_ns, 5);
+    CU_ASSERT_EQUAL(pace.before_sums.transfers, 7);
+    CU_ASSERT_EQUAL(pace.before_sums.transfer_ns, 8);
+    CU_ASSERT_EQUAL(pace.host_io_ns, 6);
+    pst_pace_share_close(&other);
     close_auto(&pace, &share);
 }
 
@@ -372,6 +404,7 @@ int main(void)
         {"a silence is everybody's", a_silence_is_everybodys},
         {"a silence has an end", a_silence_has_an_end},
         {"what others of Penstock read is not heard", what_others_of_penstock_read_is_not_heard},
+        {"threads note on lines of their own", threads_note_on_lines_of_their_own},
         CU_TEST_INFO_NULL,
     };
     return suite_run("pace budget", tests);

@@ -14,9 +14,19 @@ static void two_see_one(void)
     struct host_page *one = host_page_map(path), *two = host_page_map(path);
     CU_ASSERT_PTR_NOT_NULL_FATAL(one);
     CU_ASSERT_PTR_NOT_NULL_FATAL(two);
-    CU_ASSERT_EQUAL(atomic_load(&one->io_ns), 0);
-    atomic_fetch_add(&one->io_ns, 7);
-    CU_ASSERT_EQUAL(atomic_load(&two->io_ns), 7);
+    struct host_sums *sums = host_page_sums(one), *others = host_page_sums(two);
+    uint64_t io_ns, cpu_ns;
+    CU_ASSERT_TRUE((char *)sums + 64 <= (char *)others - (char *)two + (char *)one);
+    atomic_fetch_add(&sums->io_ns, 7);
+    atomic_fetch_add(&others->io_ns, 5);
+    atomic_fetch_add(&others->cpu_ns, 3);
+    host_page_total(one, &io_ns, &cpu_ns);
+    CU_ASSERT_EQUAL(io_ns, 12);
+    CU_ASSERT_EQUAL(cpu_ns, 3);
+    for (uint32_t i = 0; i < 2 * HOST_SUMS; i++)
+        atomic_fetch_add(&host_page_sums(two)->io_ns, 1);
+    host_page_total(one, &io_ns, &cpu_ns);
+    CU_ASSERT_EQUAL(io_ns, 12 + 2 * HOST_SUMS);
     host_page_close(one);
     host_page_close(two);
     unlink(path);
