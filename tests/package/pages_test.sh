@@ -89,8 +89,8 @@ done <"$work/commands"
 
 # They can be set.
 ! command -v man >/dev/null || for page in "$pages"/man/man1/*.1; do
-    LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null
-done >"$work/warnings"
+    LC_ALL=C.UTF-8 MANWIDTH=80 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" >/dev/null
+done 2>"$work/warnings"
 [ ! -s "$work/warnings" ] || { cat "$work/warnings"; failed=1; }
 
 # Values.
