@@ -21,6 +21,8 @@
 
 /* Between two looks of the status at what the hub knows. */
 #define STATUS_NS UINT64_C(50000000)
+/* At the end; who goes on talking is not waited for. */
+#define LAST_ROUNDS 16u
 
 struct hub {
     struct pst_node *node;
@@ -268,6 +270,15 @@ static void run(struct hub *hub)
     }
 }
 
+/* What was said before the node was told to end, such as a master's last word to a client elsewhere:
+ * that it has no backup any more is seen as soon as it has said so. */
+static void pass_the_rest_on(struct hub *hub)
+{
+    for (uint32_t i = 0; i < LAST_ROUNDS && drain_all(hub); i++)
+        ;
+    (void)poll_peers(hub);
+}
+
 /* Sources that hold up writers come and go with their nodes. */
 static void on_peer_change(void *context, bool joined, const struct pst_node_change *change)
 {
@@ -333,8 +344,10 @@ void *hub_run(void *argument)
     routing_init(&hub.routing);
     int error = open_hub(&hub);
     worker_report_start(worker, error);
-    if (!error)
+    if (!error) {
         run(&hub);
+        pass_the_rest_on(&hub);
+    }
     pst_peers_close(hub.routing.peers);
     watch_close(&hub.watch);
     free(hub.routing.outcome);

@@ -100,7 +100,8 @@ static void show_state(struct ldm *ldm)
     bool scans = ldm->block.participant.state == PST_PARTICIPANT_SCANNING;
     atomic_store_explicit(&thread->state, ldm->block.participant.state, memory_order_relaxed);
     atomic_store_explicit(&thread->is_ending, is_ending(&ldm->block), memory_order_relaxed);
-    atomic_store_explicit(&thread->backup, pst_ldm_block_backup(&ldm->block), memory_order_relaxed);
+    /* Whoever sees that there is none any more can count on what was said before. */
+    atomic_store_explicit(&thread->backup, pst_ldm_block_backup(&ldm->block), memory_order_release);
     atomic_store_explicit(&thread->scan_began_ns, scans ? ldm->scan_began_ns : 0,
                           memory_order_relaxed);
     show_requests(ldm);

@@ -180,7 +180,7 @@ static void ldm_status(const struct pst_ldm_thread *ldm, struct pst_ldm_status *
     uint32_t state = atomic_load_explicit(&ldm->state, memory_order_relaxed);
     uint64_t began_ns = atomic_load_explicit(&ldm->scan_began_ns, memory_order_relaxed);
     status->state = pst_participant_state_name((enum pst_participant_state)state);
-    status->backup = atomic_load_explicit(&ldm->backup, memory_order_relaxed);
+    status->backup = atomic_load_explicit(&ldm->backup, memory_order_acquire);
     status->source_bytes = atomic_load_explicit(&ldm->source_bytes, memory_order_relaxed);
     status->scan_ns = began_ns != 0 ? pst_monotonic_ns() - began_ns : 0;
     status->cpu = ldm->report.cpu;
