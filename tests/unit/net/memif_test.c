@@ -56,8 +56,11 @@ static void open_node(struct rig_node *node, uint32_t id, const char *role)
         network->members[i].sin_addr.s_addr = htonl(subnet + i);
     network->prefix_bits = 24;
     network->device = device;
-    const struct pst_quic_config config = {
-        .network = network, .hello = rig_config("", id, 1000 + id, 0).hello, .ring_signals = 64};
+    const struct pst_shm_config patient = rig_config("", id, 1000 + id, 0);
+    const struct pst_quic_config config = {.network = network,
+                                           .hello = patient.hello,
+                                           .ring_signals = 64,
+                                           .failure_ns = patient.failure_ns};
     *node = (struct rig_node){.node = id, .fabric = quic_rig_open(&config)};
 }
 
