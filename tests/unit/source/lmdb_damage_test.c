@@ -11,7 +11,6 @@
 
 #include <lmdb.h>
 
-#include "engine/base/clock.h"
 #include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_slot.h"
 #include "tests/support/child.h"
@@ -126,7 +125,7 @@ static int start(struct pst_source *source, struct backup *backup)
 {
     *backup = (struct backup){0};
     collected_init(&backup->collected);
-    int error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
+    int error = pst_source_freeze(source, in_patience());
     if (!error)
         error = pst_source_snapshot(source, 1);
     if (!error)
@@ -141,7 +140,7 @@ static int scan(struct pst_source *source, struct backup *backup)
     for (uint64_t i = 0; !error && i < backup->collected.count; i++)
         if (backup->collected.fragments[i]->kind == PST_FRAGMENT_ROWS)
             error = produce(source, backup->collected.fragments[i], backup);
-    return error ? error : pst_source_check(source, pst_monotonic_ns() + 5 * S);
+    return error ? error : pst_source_check(source, in_patience());
 }
 
 static int back_up(struct pst_source *source, struct backup *backup)
@@ -340,7 +339,7 @@ static int list_pages(struct pst_source *source, void (*meanwhile)(void))
     if (!error && meanwhile)
         meanwhile();
     if (!error)
-        error = pst_source_check(source, pst_monotonic_ns() + 5 * S);
+        error = pst_source_check(source, in_patience());
     pst_source_release(source);
     collected_free(&backup.collected);
     return error;

@@ -127,7 +127,7 @@ int cut(struct pst_source *source)
 {
     int error = pst_source_prepare(source);
     if (!error)
-        error = pst_source_freeze(source, pst_monotonic_ns() + 5 * S);
+        error = pst_source_freeze(source, in_patience());
     if (!error)
         error = pst_source_snapshot(source, 1);
     if (!error)

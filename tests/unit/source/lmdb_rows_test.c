@@ -7,7 +7,6 @@
 
 #include <lmdb.h>
 
-#include "engine/base/clock.h"
 #include "engine/format/rows.h"
 #include "engine/source/lmdb/lmdb_sink.h"
 #include "tests/support/child.h"
@@ -16,11 +15,6 @@
 #define MAP_BYTES (256u << 20)
 #define BIG_ROWS 40000u /* some 24 MiB of leaves: several shares */
 #define TABLES_MAX 16u
-
-static uint64_t soon_ns(void)
-{
-    return pst_monotonic_ns() + UINT64_C(5000000000);
-}
 
 /* ---- environments, written by children ---- */
 
@@ -371,7 +365,7 @@ static void list(struct pst_source *source, struct collected *collected)
 static void cut(struct pst_source *source, struct collected *collected)
 {
     collected_init(collected);
-    ASSERT_OK(pst_source_freeze(source, soon_ns()));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     ASSERT_OK(pst_source_snapshot(source, 1));
     ASSERT_OK(pst_source_thaw(source));
 }
@@ -394,7 +388,7 @@ static void rows_are_those_of_the_snapshot(void)
         struct content *found = scan_all(source, &collected);
         expect_same(found, wanted);
         CU_ASSERT(found[2].shares > 1); /* big, after a/b */
-        ASSERT_OK(pst_source_check(source, soon_ns()));
+        ASSERT_OK(pst_source_check(source, in_patience()));
         CU_ASSERT_PTR_NOT_NULL_FATAL(source->details);
         CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"transaction_id\":1,"));
         CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"tables\":8,"));
@@ -431,7 +425,7 @@ static void an_order_of_its_own_is_kept_or_refused(void)
         cut(source, &collected);
         list(source, &collected);
         struct content *found = scan_all(source, &collected);
-        int error = pst_source_check(source, soon_ns());
+        int error = pst_source_check(source, in_patience());
         if (error) {
             CU_ASSERT_EQUAL(error, -PST_E_SCAN);
             CU_ASSERT(i > 0 && found[1].shares > 1);
@@ -462,7 +456,7 @@ static void filters_choose_tables(void)
     CU_ASSERT_STRING_EQUAL(contents[1].name, "a/b");
     CU_ASSERT_STRING_EQUAL(contents[2].name, "dups");
     CU_ASSERT_STRING_EQUAL(contents[3].name, "");
-    ASSERT_OK(pst_source_check(source, soon_ns()));
+    ASSERT_OK(pst_source_check(source, in_patience()));
     free_contents(contents);
     collected_free(&collected);
     pst_source_release(source);
@@ -473,7 +467,7 @@ static void filters_choose_tables(void)
     cut(source, &collected);
     list(source, &collected);
     contents = scan_all(source, &collected);
-    CU_ASSERT_EQUAL(pst_source_check(source, soon_ns()), -PST_E_NO_TABLE);
+    CU_ASSERT_EQUAL(pst_source_check(source, in_patience()), -PST_E_NO_TABLE);
     free_contents(contents);
     collected_free(&collected);
     done(source);

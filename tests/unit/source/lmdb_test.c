@@ -46,7 +46,7 @@ static void test_snapshot_is_exact_while_others_write(void)
         CU_ASSERT(collected.count > 1);
         restore(source, &collected);
         CU_ASSERT_EQUAL(restored_row(), 500000);
-        ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
+        ASSERT_OK(pst_source_check(source, in_patience()));
         CU_ASSERT_PTR_NOT_NULL_FATAL(source->details);
         CU_ASSERT_PTR_NOT_NULL(strstr(source->details, "\"transaction_id\":20,"));
         pst_source_release(source);
@@ -76,7 +76,7 @@ static void test_new_environment(void)
     CU_ASSERT_EQUAL(info.me_last_txnid, 0);
     put_row(env, 1, 10);
     mdb_env_close(env);
-    ASSERT_OK(pst_source_check(source, pst_monotonic_ns() + S));
+    ASSERT_OK(pst_source_check(source, in_patience()));
     collected_free(&collected);
     done(source);
 }
@@ -115,7 +115,7 @@ static void test_metadata(void)
 static void test_freeze_holds_writers_up(void)
 {
     struct pst_source *source = make(fill);
-    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     pid_t writer = in_child(write_one, -1);
     pause_ns(50 * MS);
     CU_ASSERT_EQUAL(waitpid(writer, NULL, WNOHANG), 0);
@@ -151,7 +151,7 @@ static void test_guard_thaws_by_itself(void)
 {
     struct pst_source *source = make(fill);
     source->policy.freeze_hold_ns = 20 * MS;
-    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     run_child(write_one); /* as if we had been stopped */
     CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -PST_E_THAWED);
     pst_source_release(source);
@@ -173,7 +173,7 @@ static void test_guard_in_a_hurry(void)
     int urgent = sched_setscheduler(0, SCHED_FIFO, &real_time) == 0 ? SCHED_FIFO : SCHED_OTHER;
     ASSERT_OK(sched_setscheduler(0, SCHED_OTHER, &none));
     for (int snapshots = 0; snapshots < 2; snapshots++) {
-        ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+        ASSERT_OK(pst_source_freeze(source, in_patience()));
         CU_ASSERT_EQUAL(policy_of(guard_of_this_process()), urgent);
         if (snapshots)
             ASSERT_OK(pst_source_snapshot(source, 1));
@@ -187,7 +187,7 @@ static void test_guard_in_a_hurry(void)
 static void test_snapshot_lets_writers_go(void)
 {
     struct pst_source *source = make(fill);
-    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     ASSERT_OK(pst_source_snapshot(source, 1));
     run_child(write_one);
     ASSERT_OK(pst_source_thaw(source));
@@ -198,7 +198,7 @@ static void test_snapshot_lets_writers_go(void)
 static void test_lock_dies_with_the_guard(void)
 {
     struct pst_source *source = make(fill);
-    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     kill(guard_of_this_process(), SIGKILL);
     run_child(write_one);
     CU_ASSERT_EQUAL(pst_source_snapshot(source, 1), -PST_E_GUARD);
@@ -214,7 +214,7 @@ static void test_dead_guard_leaves_nothing(void)
     struct collected collected;
     siginfo_t ended;
     collected_init(&collected);
-    ASSERT_OK(pst_source_freeze(source, pst_monotonic_ns() + 5 * S));
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
     ASSERT_OK(pst_source_snapshot(source, 1));
     pid_t guard = guard_of_this_process();
     kill(guard, SIGKILL);
@@ -222,7 +222,7 @@ static void test_dead_guard_leaves_nothing(void)
     run_child(write_one);
     ASSERT_OK(pst_source_thaw(source));
     CU_ASSERT_EQUAL(pst_source_list(source, &collected.sink, &collected.listing), -PST_E_GUARD);
-    CU_ASSERT_EQUAL(pst_source_check(source, pst_monotonic_ns() + S), -PST_E_GUARD);
+    CU_ASSERT_EQUAL(pst_source_check(source, in_patience()), -PST_E_GUARD);
     pst_source_release(source); /* a new guard clears its slot */
     MDB_env *env = open_env(0, MAP_BYTES);
     int dead = -1;

@@ -11,9 +11,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/source/registry/registry.h"
 
 static char directory[SCRATCH_PATH_BYTES];
+
+uint64_t in_patience(void)
+{
+    return pst_monotonic_ns() + UINT64_C(60000000000);
+}
 
 /* ---- sink ---- */
 

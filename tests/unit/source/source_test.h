@@ -26,6 +26,9 @@
 
 #define ASSERT_OK(call) CU_ASSERT_EQUAL_FATAL((call), 0)
 
+/* A deadline for what comes at once: it is met too where the machine stands still for seconds. */
+uint64_t in_patience(void);
+
 /* Keeps every fragment; the fragments of the last listing stay valid until collected_free. */
 struct collected {
     struct pst_fragment_sink sink; /* first */
