@@ -19,16 +19,21 @@ static struct control_listener listener;
 static char address[32];
 static struct metrics_server *server;
 
-/* Any free port: the one that a socket was given, and has no more. */
+/* Any free port, once: the one that a socket was given, and keeps from other processes until this
+ * one ends; the server may listen at it beside that. */
 static void choose_port(void)
 {
+    static int keeper = -1;
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof(any);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    CU_ASSERT_EQUAL_FATAL(bind(fd, (struct sockaddr *)&any, sizeof(any)), 0);
-    CU_ASSERT_EQUAL_FATAL(getsockname(fd, (struct sockaddr *)&any, &bytes), 0);
+    int on = 1;
+    if (keeper >= 0)
+        return;
+    keeper = socket(AF_INET, SOCK_STREAM, 0);
+    CU_ASSERT_EQUAL_FATAL(setsockopt(keeper, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+    CU_ASSERT_EQUAL_FATAL(bind(keeper, (struct sockaddr *)&any, sizeof(any)), 0);
+    CU_ASSERT_EQUAL_FATAL(getsockname(keeper, (struct sockaddr *)&any, &bytes), 0);
     snprintf(address, sizeof(address), "%u", ntohs(any.sin_port));
-    close(fd);
 }
 
 static void open_server(void)
@@ -81,7 +86,7 @@ static void a_node_that_has_gone_is_unavailable(void)
     metrics_server_close(server);
 }
 
-/* Three times as many as it serves. */
+/* Three times as many as it serves: it would take the server 10 s to close a silent connection. */
 static void who_asks_nothing_keeps_nobody_out(void)
 {
     struct pst_http_address parsed;
@@ -97,7 +102,7 @@ static void who_asks_nothing_keeps_nobody_out(void)
     uint64_t began_ns = pst_monotonic_ns();
     for (int i = 0; i < 3; i++)
         expect_status(ask(), "HTTP/1.1 503");
-    CU_ASSERT_TRUE(pst_monotonic_ns() - began_ns < UINT64_C(5000000000));
+    CU_ASSERT_TRUE(pst_monotonic_ns() - began_ns < UINT64_C(9000000000));
     for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
         close(silent[i]);
     metrics_server_close(server);
