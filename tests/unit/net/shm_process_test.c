@@ -242,6 +242,7 @@ static void stopped_nodes_are_suspected_and_find_out(void)
         CU_ASSERT_TRUE_FATAL(rig_until(&node, 1, &node.joined[id], 1));
         CU_ASSERT_TRUE(rig_until_received(&node, 1, &node.received[id], 1));
         kill(child, SIGSTOP);
+        CU_ASSERT_EQUAL(waitpid(child, NULL, WUNTRACED), child); /* it takes no more */
         /* It never blocks us: its ring fills up, and then it is no more. */
         uint64_t sent = 0;
         while (node.failed[id] == 0) {
