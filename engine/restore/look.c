@@ -496,8 +496,9 @@ int pst_look_list(struct pst_look *look, const struct pst_look_query *query, pst
         return result;
     if (!wants_any(look))
         return count > 0 ? 0 : fail_name(look, query->name, message);
-    if (query->pattern && make_glob(&pass.glob, query->pattern) != 0)
-        return look_fail(message, -ENOMEM, "out of memory");
+    result = query->pattern ? make_glob(&pass.glob, query->pattern) : 0;
+    if (result)
+        return look_fail(message, result, "%s", pst_error_text(result));
     result = list_objects(&pass, each, context, message);
     if (query->pattern)
         name_glob_release(&pass.glob);

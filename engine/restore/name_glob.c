@@ -22,6 +22,10 @@ int name_glob_make(struct name_glob *glob, const char *pattern)
         if (*component && !repeats)
             glob->components[glob->count++] = component;
     }
+    if (glob->count > NAME_GLOB_COMPONENTS_MAX) {
+        name_glob_release(glob);
+        return -ENAMETOOLONG;
+    }
     return 0;
 }
 
@@ -37,30 +41,47 @@ static bool is_any(const struct name_glob *glob, size_t at)
     return strcmp(glob->components[at], "**") == 0;
 }
 
-static const char *behind_component(const char *name)
+/* The components that the next one of a name may be matched by; behind the last one: all are. */
+struct places {
+    bool may[NAME_GLOB_COMPONENTS_MAX + 1];
+};
+
+/* "**" may be no component. */
+static void pass_any(const struct name_glob *glob, struct places *places)
 {
-    const char *slash = strchrnul(name, '/');
-    return *slash ? slash + 1 : slash;
+    for (size_t i = 0; i < glob->count; i++)
+        places->may[i + 1] |= places->may[i] && is_any(glob, i);
 }
 
-static enum name_match match_from(const struct name_glob *glob, size_t at, const char *name)
+/* To where they are behind a component of the name. Whether there are any. */
+static bool step(const struct name_glob *glob, struct places *places, const char *name)
 {
-    if (at == glob->count)
-        return *name ? NAME_LIES_BELOW : NAME_MATCHES;
-    if (is_any(glob, at)) {
-        enum name_match none = match_from(glob, at + 1, name), more = NAME_LEADS_THERE;
-        if (*name && none != NAME_MATCHES)
-            more = match_from(glob, at, behind_component(name));
-        return none > more ? none : more;
+    bool has_some = false;
+    for (size_t i = glob->count + 1; i-- > 0;) {
+        bool stays = i < glob->count && places->may[i] && is_any(glob, i);
+        bool comes = i > 0 && places->may[i - 1] && !is_any(glob, i - 1) &&
+                     fnmatch(glob->components[i - 1], name, FNM_PATHNAME | FNM_LEADING_DIR) == 0;
+        places->may[i] = stays || comes;
+        has_some |= places->may[i];
     }
-    if (!*name)
-        return NAME_LEADS_THERE;
-    if (fnmatch(glob->components[at], name, FNM_PATHNAME | FNM_LEADING_DIR) != 0)
-        return NAME_DIFFERS;
-    return match_from(glob, at + 1, behind_component(name));
+    pass_any(glob, places);
+    return has_some;
 }
 
+/* Without trying again: with several "**" that would take for ever where directories are deep. */
 enum name_match name_glob_match(const struct name_glob *glob, const char *name)
 {
-    return match_from(glob, 0, name);
+    struct places places;
+    bool lies_below = false, leads_on = true;
+    memset(places.may, 0, glob->count + 1);
+    places.may[0] = true;
+    pass_any(glob, &places);
+    for (const char *slash; leads_on && *name; name = *slash ? slash + 1 : slash) {
+        lies_below |= places.may[glob->count];
+        leads_on = step(glob, &places, name);
+        slash = strchrnul(name, '/');
+    }
+    if (leads_on && places.may[glob->count])
+        return NAME_MATCHES;
+    return lies_below ? NAME_LIES_BELOW : leads_on ? NAME_LEADS_THERE : NAME_DIFFERS;
 }

@@ -10,6 +10,9 @@
 
 #include "penstock/error.h"
 
+#define NAME_GLOB_COMPONENTS_MAX                                                                   \
+    4096u /* no name has more than half of that, with "**" around each */
+
 struct name_glob {
     char *text; /* in which the components lie */
     const char **components;
@@ -24,7 +27,7 @@ enum name_match {
     NAME_MATCHES,
 };
 
-/* Slashes in front, behind and doubled mean nothing. -ENOMEM. */
+/* Slashes in front, behind and doubled mean nothing. -ENOMEM, -ENAMETOOLONG. */
 PST_MUST_USE int name_glob_make(struct name_glob *glob, const char *pattern);
 void name_glob_release(struct name_glob *glob);
 

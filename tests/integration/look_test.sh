@@ -86,6 +86,9 @@ finds() {
         fail 'find: not all'
     expect_exit 0 "$penstock" find -l --from "$one" '*.conf'
     expect_output '^-rw-.* 5  .*  etc/app/app.conf$'
+    mkdir -p "$disk/deep/$(printf 'd/%.0s' {1..1000})"
+    expect_exit 0 "$penstock" backup --source "dir:$disk/deep" --to "$disk/to-deep"
+    expect_exit 0 timeout 30 "$penstock" find --from "$disk/to-deep" '**/d/**/d/**/x' # not for hours
     expect_exit 0 "$penstock" find --json --from "$one" '*.conf'
     expect_json 'length == 2 and .[1].objects == 1'
 }
