@@ -10,8 +10,8 @@
 
 #include "penstock/error.h"
 
-#define NAME_GLOB_COMPONENTS_MAX                                                                   \
-    4096u /* no name has more than half of that, with "**" around each */
+/* No name has more than half of that, with "**" around each. */
+#define NAME_GLOB_COMPONENTS_MAX 4096u
 
 struct name_glob {
     char *text; /* in which the components lie */
