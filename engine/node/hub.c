@@ -270,8 +270,8 @@ static void run(struct hub *hub)
     }
 }
 
-/* What was said before the node was told to end, such as a master's last word to a client elsewhere:
- * that it has no backup any more is seen as soon as it has said so. */
+/* What was said before the node was told to end, such as a master's last word to a client
+ * elsewhere: that it has no backup any more is seen as soon as it has said so. */
 static void pass_the_rest_on(struct hub *hub)
 {
     for (uint32_t i = 0; i < LAST_ROUNDS && drain_all(hub); i++)
