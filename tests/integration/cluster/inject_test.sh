@@ -23,7 +23,7 @@ key=$memory/key
 
 start_node() { # ID
     ip netns exec "$space-$1" "$penstock" node --cluster inject --id "$1" --member 1=10.77.0.1,2=10.77.0.2,3=10.77.0.3 \
-        --cluster-key "$key" --socket "$memory/$1.socket" --to "$disk/to$1" --ldms 2 --failure 4s \
+        --cluster-key "$key" --socket "$memory/$1.socket" --to "$disk/to$1" --ldms 2 --failure 4s --freeze-hold 20s \
         --source "dir:$disk/tree$1" --source "lmdb:$disk/env$1" 2>>"$memory/node$1.log" &
     process[$1]=$!
 }
