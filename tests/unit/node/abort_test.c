@@ -125,10 +125,13 @@ static void test_abort_at_random(void)
 static void test_abort_keeps_others(void)
 {
     const char *const specs[] = {"synthetic:rows=3000,row-bytes=20000"};
+    const char *const endless[] = {"synthetic:rows=100000000,row-bytes=20000"};
     struct rig rig;
     struct decoded decoded;
     rig_open(&rig, scratch, 2, specs, 1);
     CU_ASSERT_EQUAL(rig_run(&rig), 0);
+    rig_close(&rig);
+    rig_open(&rig, scratch, 2, endless, 1); /* however late its client looks */
     rig.options.cancel_fd = fd_that_expires(1);
     CU_ASSERT_EQUAL(rig_run(&rig), -PST_E_CLIENT_ABORT);
     close(rig.options.cancel_fd);
