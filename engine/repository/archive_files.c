@@ -69,6 +69,7 @@ void archive_read_node(const struct pst_archive *archive, int directory, uint32_
     memcpy(file->uid, manifest.common.uid, sizeof(file->uid));
     file->cluster_id = manifest.common.cluster_id;
     file->master_node = manifest.master_node;
+    file->finished_unix_ns = manifest.common.finished_unix_ns;
     for (uint32_t i = 0; i < manifest.participants_count; i++)
         pst_set_add(&file->nodes, manifest.participants[i] - 1);
     pst_manifest_release_node(&manifest);

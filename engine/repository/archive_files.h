@@ -26,7 +26,8 @@ struct archive_file {
     struct pst_digest digest;
     uint32_t cluster_id;
     uint32_t master_node;
-    struct pst_set nodes; /* of a node manifest: those that took part */
+    struct pst_set nodes;      /* of a node manifest: those that took part */
+    uint64_t finished_unix_ns; /* likewise */
 };
 
 /* This node's manifest in the directory of a backup. */

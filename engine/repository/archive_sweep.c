@@ -14,6 +14,7 @@
 #include "engine/format/part.h"
 #include "engine/format/tail.h"
 #include "engine/protocol/debris.h"
+#include "engine/repository/archive_copied.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_marks.h"
 #include "engine/repository/layout.h"
@@ -445,6 +446,19 @@ int archive_is_held(const struct pst_archive *archive, uint32_t number, const ui
     return has;
 }
 
+/* It may be on its way, or cut off: whoever copies it may need it. */
+static bool is_left_as_copy(const struct pst_archive *archive, int backup, uint32_t number,
+                            const struct archive_file *node)
+{
+    bool is = archive_is_copied(archive, backup, number, node);
+    if (is)
+        pst_log(PST_LOG_WARNING,
+                "%s/%s: left alone: it was copied to here, and is not complete: if nobody is "
+                "copying it any more, copy it once more, or prune it",
+                archive->repository->path, layout_backup(number).text);
+    return is;
+}
+
 /* What is to be done with the directory of a backup, committed being whether its cluster manifest
  * is there. *node: its manifest, where that matters. */
 static int judge(const struct pst_archive *archive, int backup, uint32_t number, bool committed,
@@ -473,6 +487,8 @@ static int judge(const struct pst_archive *archive, int backup, uint32_t number,
         if (has_draft < 0)
             return archive_fail(archive, layout_backup(number).text, NULL, has_draft);
     }
+    if (*verdict == PST_DEBRIS_REMOVE && is_left_as_copy(archive, backup, number, node))
+        *verdict = PST_DEBRIS_KEEP;
     if (*verdict == PST_DEBRIS_REMOVE &&
         archive_is_held(archive, number, node->error ? NULL : node->uid, true))
         *verdict = PST_DEBRIS_KEEP;

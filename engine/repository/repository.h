@@ -41,6 +41,7 @@ struct pst_repository_status {
     uint64_t device;
     uint64_t inode;
     uint64_t changed_ns; /* ctime, which no copy has */
+    uint64_t made_ns;    /* when it came to be, which no copy has either; 0: nobody knows */
 };
 
 enum pst_repository_lock {

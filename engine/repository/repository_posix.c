@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "io/beneath.h"
@@ -57,26 +58,33 @@ static int posix_list(struct pst_repository *repository, int directory,
     return fail(repository, "read the directory", error);
 }
 
+static uint64_t ns_of(struct statx_timestamp time)
+{
+    return (uint64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
 static int posix_status(struct pst_repository *repository, int directory, const char *path,
                         struct pst_repository_status *status)
 {
-    struct stat found;
+    struct statx found;
     int fd = path ? pst_beneath_open(directory, path, O_PATH | O_NOFOLLOW, 0) : directory;
     if (fd < 0)
         return fail(repository, "stat", fd);
-    int error = fstat(fd, &found) < 0 ? -errno : 0;
+    unsigned wanted = STATX_BASIC_STATS | STATX_BTIME;
+    int error = statx(fd, "", AT_EMPTY_PATH, wanted, &found) < 0 ? -errno : 0;
     if (path)
         close(fd);
     if (error)
         return fail(repository, "stat", error);
     *status = (struct pst_repository_status){
-        .kind = S_ISREG(found.st_mode)   ? PST_REPOSITORY_FILE
-                : S_ISDIR(found.st_mode) ? PST_REPOSITORY_DIRECTORY
-                                         : PST_REPOSITORY_OTHER,
-        .bytes = (uint64_t)found.st_size,
-        .device = found.st_dev,
-        .inode = found.st_ino,
-        .changed_ns = (uint64_t)found.st_ctim.tv_sec * 1000000000 + (uint64_t)found.st_ctim.tv_nsec,
+        .kind = S_ISREG(found.stx_mode)   ? PST_REPOSITORY_FILE
+                : S_ISDIR(found.stx_mode) ? PST_REPOSITORY_DIRECTORY
+                                          : PST_REPOSITORY_OTHER,
+        .bytes = found.stx_size,
+        .device = makedev(found.stx_dev_major, found.stx_dev_minor),
+        .inode = found.stx_ino,
+        .changed_ns = ns_of(found.stx_ctime),
+        .made_ns = found.stx_mask & STATX_BTIME ? ns_of(found.stx_btime) : 0,
     };
     return 0;
 }

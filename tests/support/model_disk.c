@@ -363,7 +363,8 @@ static int model_status(struct pst_repository *repository, int handle, const cha
     *status = (struct pst_repository_status){.kind = disk->inodes[inode].kind,
                                              .bytes = disk->inodes[inode].seen.size,
                                              .device = 1,
-                                             .inode = inode + 1};
+                                             .inode = inode + 1,
+                                             .made_ns = disk->made_ns};
     return 0;
 }
 

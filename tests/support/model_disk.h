@@ -56,10 +56,11 @@ struct model_disk {
 
     /* Set by a test: while it looks or prepares: no records, no faults; for a run that nobody will
      * ask what it did: no records; a kind of operation that returns success and does nothing; a
-     * file that was to be written has zeros. */
+     * file that was to be written has zeros; when everything came to be. */
     bool is_quiet;
     bool keeps_no_records;
     enum model_op ignored;
+    uint64_t made_ns;
 
     struct model_inode *inodes;
     size_t inodes_count;

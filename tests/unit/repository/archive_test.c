@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "engine/base/clock.h"
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
 #include "engine/repository/archive_settle.h"
@@ -116,7 +117,7 @@ static void write_parts(void)
         struct pst_part_identity identity = {
             .number = NUMBER, .node = NODE, .part = (uint16_t)part, .parts = LDMS};
         memcpy(identity.uid, uid, sizeof(uid));
-        (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, part, 1);
+        (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, part, pst_unix_ns());
         storage_put(&storage, part_path(part), block, sizeof(block));
     }
 }

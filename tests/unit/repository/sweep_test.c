@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/clock.h"
 #include "engine/format/chunk.h"
 #include "engine/repository/archive.h"
 #include "engine/repository/archive_sweep.h"
@@ -13,6 +14,8 @@
 
 #define NUMBER 4u
 #define NODE 2u
+#define SECOND UINT64_C(1000000000)
+#define BEGUN_NS (1000 * SECOND)
 
 static const uint8_t uid[16] = {1, 2}, other_uid[16] = {3, 4};
 static struct storage storage;
@@ -85,7 +88,7 @@ static void put_part(uint32_t place, uint32_t node, const uint8_t *of)
     struct pst_part_identity identity = {
         .number = NUMBER, .cluster_id = 9, .node = (uint16_t)node, .part = 1, .parts = 1};
     memcpy(identity.uid, of, sizeof(identity.uid));
-    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
+    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, BEGUN_NS);
     storage_put(&storage, part_of(place), block, sizeof(block));
 }
 
@@ -172,6 +175,38 @@ static void prepare(bool refers)
     restart(NODE);
 }
 
+/* Which shows by its directory, that is younger, by more than clocks are apart. */
+static void what_is_copied_there_stays(void)
+{
+    begin();
+    CU_ASSERT_EQUAL(define(NODE, other_uid, 2), 0);
+    put_part(NODE, NODE, other_uid);
+    restart(NODE);
+    storage.disk->made_ns = BEGUN_NS + 60 * SECOND + 1;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(has(part_of(NODE)));
+    storage.disk->made_ns--;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_FALSE(has(part_of(NODE)));
+    end();
+}
+
+/* Its parts are still to come. */
+static void what_is_copied_with_its_manifest_first_stays(void)
+{
+    const struct layout_name manifest = layout_node_manifest(NUMBER, NODE);
+    begin();
+    CU_ASSERT_EQUAL(define(NODE, other_uid, 2), 0);
+    prepare(false);
+    storage.disk->made_ns = pst_unix_ns() + 120 * SECOND;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_TRUE(has(inside(manifest)));
+    storage.disk->made_ns = 0;
+    CU_ASSERT_EQUAL(pst_archive_sweep(archive), 0);
+    CU_ASSERT_FALSE(has(inside(manifest)));
+    end();
+}
+
 /* It was decided then, and has lost its decision. The other may yet turn out to be complete. */
 static void what_one_in_doubt_has_data_in_stays(void)
 {
@@ -235,6 +270,9 @@ int main(void)
          a_define_that_is_refused_leaves_what_is_there},
         {"what is not decided is not committed", what_is_not_decided_is_not_committed},
         {"another node's part stays", another_nodes_part_stays},
+        {"what is copied there stays", what_is_copied_there_stays},
+        {"what is copied with its manifest first stays",
+         what_is_copied_with_its_manifest_first_stays},
         CU_TEST_INFO_NULL,
     };
     CU_SuiteInfo suites[] = {
