@@ -60,6 +60,15 @@ static int enter(struct pst_backup *backup, const struct pst_node_manifest *draf
     return 0;
 }
 
+/* It is no backup, and more than debris. */
+static void say_cut_off(struct pst_backup *backup)
+{
+    snprintf(backup->reason, sizeof(backup->reason),
+             "%s: it was never completed; the next backup of the same sources with --base auto "
+             "refers to what of it is whole",
+             layout_backup(backup->stored_as).text);
+}
+
 static int read_draft(struct pst_backup *backup, struct pst_repository *repository, int directory,
                       const char *name, uint32_t node)
 {
@@ -68,8 +77,10 @@ static int read_draft(struct pst_backup *backup, struct pst_repository *reposito
         return -ENOMEM;
     int error = node_manifest_read(repository, directory, name, draft, NULL, NULL);
     if (!error) {
-        bool counts = is_of_backup(backup, node, draft) && gather_is_done(draft);
-        error = counts ? enter(backup, draft) : -ENOENT;
+        bool is_its = is_of_backup(backup, node, draft), is_done = gather_is_done(draft);
+        error = is_its && is_done ? enter(backup, draft) : -ENOENT;
+        if (is_its && !is_done)
+            say_cut_off(backup);
         if (error)
             pst_manifest_release_node(draft);
     }

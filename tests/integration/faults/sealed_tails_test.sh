@@ -87,6 +87,8 @@ head -n 1 "$to/BACKUP-1/BACKUP-1.1.draft" | jq -e '.sealed and .sources == [] an
     fail 'the draft is not sealed'
 nothing_shows
 expect_state 1 incomplete
+expect_exit 0 "$penstock" list --from "$to"
+expect_output '^ +1 +incomplete +BACKUP-1: .*--base auto refers to what of it is whole'
 # As if what it wrote last had not come to the disk.
 for i in 1 2; do flip "$(part 1 $i).data" $(($(stat -c %s "$(part 1 $i).data") - 150000)); done
 cp -r "$to" "$memory/was"
