@@ -46,6 +46,9 @@ static bool begins_with(const char *line, const char *begin)
     return strncmp(line, begin, strlen(begin)) == 0;
 }
 
+/* What a file is read for. */
+enum use { A_KEY, A_PASSPHRASE, A_RECIPIENT };
+
 static const char *file_fault(const struct stat *status, bool is_secret)
 {
     if (!S_ISREG(status->st_mode))
@@ -82,34 +85,48 @@ static const char *end_line(char *line, size_t bytes)
     return NULL;
 }
 
+/* A second key would be passed over without a word, and nothing sealed for it. */
+static bool has_more_lines(const char *text, size_t bytes)
+{
+    const char *end = memchr(text, '\n', bytes);
+    for (const char *rest = end; rest && rest < text + bytes; rest++) {
+        if (!strchr(" \t\r\n", *rest) || *rest == '\0')
+            return true;
+    }
+    return bytes == FILE_BYTES_MAX;
+}
+
 /* The first line of a file, in secret memory of FILE_BYTES_MAX + 1. */
-static int take_line(int fd, char *line, const char **fault)
+static int take_line(int fd, enum use use, char *line, const char **fault)
 {
     ssize_t got, all = 0;
     while ((got = read(fd, line + all, FILE_BYTES_MAX - (size_t)all)) > 0)
         all += got;
     if (got < 0)
         return -errno;
+    bool is_more = use != A_PASSPHRASE && has_more_lines(line, (size_t)all);
     *fault = end_line(line, (size_t)all);
+    if (!*fault && is_more)
+        *fault = "it holds more than one line: give each key in a file of its own";
     return *fault ? -EINVAL : 0;
 }
 
-static int read_fd(int fd, bool is_secret, char *line, const char **fault)
+static int read_fd(int fd, enum use use, char *line, const char **fault)
 {
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;
-    *fault = file_fault(&status, is_secret);
+    *fault = file_fault(&status, use != A_RECIPIENT);
     if (*fault)
         return -EPERM;
-    return take_line(fd, line, fault);
+    return take_line(fd, use, line, fault);
 }
 
-static int read_line(const char *path, bool is_secret, char *line, char *message)
+static int read_line(const char *path, enum use use, char *line, char *message)
 {
     const char *fault = NULL;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    int error = fd < 0 ? -errno : read_fd(fd, is_secret, line, &fault);
+    int error = fd < 0 ? -errno : read_fd(fd, use, line, &fault);
     if (fd >= 0)
         close(fd);
     return error ? fail(message, path, error, fault) : 0;
@@ -175,7 +192,7 @@ static const char *secret_fault(const char *line)
 
 static int add_file(struct pst_keyring *keyring, const char *path, char *line, char *message)
 {
-    int error = read_line(path, true, line, message);
+    int error = read_line(path, A_KEY, line, message);
     if (error)
         return error;
     error = take_secret(line, &keyring->keys[keyring->count]);
@@ -221,7 +238,7 @@ static int add_recipient(struct pst_keyring *keyring, const char *recipient, cha
 {
     const char *text = recipient;
     if (!begins_with(recipient, PUBLIC_BEGIN)) {
-        int error = read_line(recipient, false, line, message);
+        int error = read_line(recipient, A_RECIPIENT, line, message);
         if (error)
             return error;
         text = line;
@@ -418,7 +435,7 @@ static int read_passphrase(const struct pst_keys *named, int cancel_fd, char *li
         return read_answer(named, cancel_fd, line, message);
     bool is_pipe = stat(named->passphrase_file, &status) == 0 && S_ISFIFO(status.st_mode);
     return is_pipe ? read_answer(named, cancel_fd, line, message)
-                   : read_line(named->passphrase_file, true, line, message);
+                   : read_line(named->passphrase_file, A_PASSPHRASE, line, message);
 }
 
 static int add_passphrase(const struct pst_keys *named, int cancel_fd, struct pst_keyring *keyring,

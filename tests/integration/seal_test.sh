@@ -173,6 +173,17 @@ expect_exit 2 "$penstock" node --config "$disk/node.conf" --cluster c --id 1 --s
 expect_message 'a character of this public half is wrong'
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --recipient "${public%:*}"
 expect_message '64 hexadecimal digits, a colon and 16 more'
+# A second key in a file would be passed over, and nothing sealed for it.
+expect_exit 0 "$penstock" keygen --pair "$disk/pair2"
+cat "$pair.pub" "$disk/pair2.pub" >"$disk/two.pub"
+(umask 077 && cat "$key" "$other" >"$disk/two-keys" && { cat "$key"; printf '\r\n \n'; } >"$disk/blank")
+for options in "--recipient $disk/two.pub" "--key-file $disk/two-keys"; do
+    # shellcheck disable=SC2086 # words of their own
+    expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" $options
+    expect_message 'it holds more than one line: give each key in a file of its own'
+done
+expect_exit 2 "$penstock" key add --from "$b" --key-file "$key" --recipient "$disk/two.pub"
+expect_exit 0 "$penstock" verify --from "$b" --key-file "$disk/blank" 1
 # A file of zeros is no secret.
 (umask 077 && printf '%064d\n' 0 >"$disk/zeros")
 expect_exit 2 "$penstock" backup --source "dir:$disk/tree" --to "$b" --key-file "$disk/zeros"
