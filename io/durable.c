@@ -106,13 +106,23 @@ static int fill_file(int fd, const void *data, size_t bytes, uint64_t offset,
     return close_file(fd, context);
 }
 
+void pst_give_to_owner(int dirfd, int fd)
+{
+    struct stat directory;
+    if (geteuid() == 0 && fstat(dirfd, &directory) == 0 && directory.st_uid != 0)
+        (void)!fchown(fd, directory.st_uid, directory.st_gid); /* a root that may not: as it is */
+}
+
+/* mode 0: pst_step_create's */
 static int create(int dirfd, const char *name, mode_t mode, const void *data, size_t bytes,
                   struct pst_durable_context *context)
 {
     int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode));
+    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode ? mode : 0600));
     if (fd < 0)
         return fd;
+    if (!mode)
+        pst_give_to_owner(dirfd, fd);
     int error = fill_file(fd, data, bytes, 0, context);
     if (error)
         (void)unlinkat(dirfd, name, 0);
@@ -122,7 +132,7 @@ static int create(int dirfd, const char *name, mode_t mode, const void *data, si
 int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
                     struct pst_durable_context *context)
 {
-    return create(dirfd, name, 0600, data, bytes, context);
+    return create(dirfd, name, 0, data, bytes, context);
 }
 
 int pst_step_end_file(int dirfd, const char *name, uint64_t offset, const void *data, size_t bytes,

@@ -45,11 +45,16 @@ PST_MUST_USE int pst_durable_rename(int old_dirfd, const char *old_name, int new
                                     const char *new_name, unsigned flags,
                                     struct pst_durable_context *context);
 
+/* For a file that was made just now: what root makes in the directory of another user is that
+ * user's, who could not read it otherwise. */
+void pst_give_to_owner(int dirfd, int fd);
+
 /*
  * Single steps, for a caller that puts them together itself (engine/repository): each can be made
  * to fail by the context's fault, and says in it which system call failed. None syncs a directory.
- * create: a new file, mode 0600, its contents written and synced; after an error nothing is left of
- * it. rename: inside one directory; without replace -EEXIST where `to` is there.
+ * create: a new file, mode 0600, of the
+ * directory's owner if root makes it, its contents written and synced; after an error nothing is
+ * left of it. rename: inside one directory; without replace -EEXIST where `to` is there.
  */
 PST_MUST_USE int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
                                  struct pst_durable_context *context);

@@ -500,8 +500,10 @@ const char *pst_backup_shut_text(const struct pst_backup *backup, char *text)
                  "in a directory that was not given",
                  backup->cluster.master_node);
     else if (backup->wanted[0] == '\0')
-        snprintf(text, PST_MESSAGE_BYTES,
-                 "it is sealed, and its files of keys are missing or damaged, so no key opens it");
+        snprintf(
+            text, PST_MESSAGE_BYTES,
+            "it is sealed, and its files of keys are missing or damaged, or cannot be read, so "
+            "no key opens it");
     else
         snprintf(text, PST_MESSAGE_BYTES, "it is sealed: %s %s",
                  has_given ? "no key that was given opens it; it wants" : "give the",

@@ -127,8 +127,12 @@ static int posix_create(struct pst_repository *repository, int directory, const 
 static int posix_overwrite(struct pst_repository *repository, int directory, const char *name,
                            const void *data, size_t bytes)
 {
-    int flags = O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    int fd = openat(directory, name, flags, 0600);
+    int flags = O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int fd = openat(directory, name, flags | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        pst_give_to_owner(directory, fd);
+    else if (errno == EEXIST)
+        fd = openat(directory, name, flags);
     if (fd < 0)
         return fail(repository, "create", -errno);
     ssize_t written = write(fd, data, bytes);

@@ -482,8 +482,9 @@ static bool is_damaged(const struct verify *verify)
 static int lacks_key(struct verify *verify)
 {
     char text[PST_MESSAGE_BYTES];
-    bool is_all = verify->options->only_count == 0; /* else what is chosen must be open */
-    if (!verify->backup.is_shut || !is_all || is_damaged(verify) ||
+    bool is_all = verify->options->only_count == 0;      /* else what is chosen must be open */
+    bool has_no_keys = verify->backup.wanted[0] == '\0'; /* that could be read: it wants no other */
+    if (!verify->backup.is_shut || !is_all || is_damaged(verify) || has_no_keys ||
         !(verify->backup.directories->keyring || chooses_chunks(verify->options)))
         return 0;
     snprintf(verify->result->message, PST_MESSAGE_BYTES, "backup %u could not be verified: %.400s",

@@ -385,7 +385,7 @@ mv "$disk/lost-keys" "$disk/lost/BACKUP-1"
 expect_exit 1 "$penstock" verify --from "$disk/lost" --key-file "$pair" 1
 expect_message 'the keys of a node, without which nothing of it can be read'
 expect_exit 12 "$penstock" restore --from "$disk/lost" --key-file "$pair" --target "$disk/none-target" 1
-expect_message 'its files of keys are missing or damaged, so no key opens it'
+expect_message 'its files of keys are missing or damaged, or cannot be read, so no key opens it'
 # One that the key does not open, or that is being read, keeps the change from no other, and is named.
 b=$disk/several
 for one in "$key" "$other" "$key"; do

@@ -37,7 +37,7 @@ a_part_that_may_not_be_read() {
     expect_json 'any(.[]; .unverified == true and .error == "EACCES" and .warning == false)'
     expect_exit 1 user "$penstock" restore --from "$home/to" --target "$home/target"
     expect_message 'Permission denied'
-    if grep -q ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
+    if grep -qs ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
     # A damage beside it is a damage.
     cp -p "$part2" "$home/part2"
     flip "$part2" 9000
@@ -68,10 +68,34 @@ no_io_uring() { # ERRNO
     expect_exit 1 user "$no_ring" "$1" "$penstock" restore --from "$home/to" --target "$home/target"
     expect_message 'backup 1: there is no io_uring: .*kernel.io_uring_disabled, seccomp'
     expect_absent "$home/target"
-    if grep -q ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
+    if grep -qs ' damaged ' "$home/to/BACKUP-1"/*.verified; then fail 'it is noted as damaged'; fi
+}
+
+# Of the owner's backups root leaves nothing that the owner cannot read.
+what_root_adds() {
+    local key=$home/key other=$home/other name files
+    for name in key other; do
+        expect_exit 0 "$penstock" keygen "$disk/$name"
+        install -m 600 -o 65534 "$disk/$name" "$home/$name"
+    done
+    expect_exit 0 user "$penstock" backup --source "dir:$home/tree" --to "$home/sealed" --key-file "$key"
+    expect_exit 0 "$penstock" key add --from "$home/sealed" --key-file "$disk/key" --new-key-file "$disk/other"
+    expect_exit 0 "$penstock" pin --from "$home/sealed" 1
+    expect_exit 0 "$penstock" verify --from "$home/sealed" --key-file "$disk/key"
+    files=$(find "$home/sealed" -user root)
+    [ -z "$files" ] || fail "root's: $files"
+    expect_exit 0 user "$penstock" verify --from "$home/sealed" --key-file "$other"
+    expect_exit 0 user "$penstock" key remove --from "$home/sealed" --key-file "$other" \
+        --key-id "$(user "$penstock" key list --from "$home/sealed" --json | jq -r .id | head -n 1)"
+    # What nobody may read says of no key that it is the wrong one.
+    chmod 000 "$home/sealed/BACKUP-1/BACKUP-1.1.keys"*
+    expect_exit 3 user "$penstock" verify --from "$home/sealed" --key-file "$other"
+    expect_message 'BACKUP-1.1.keys: could not be verified: Permission denied' \
+        'could not be verified completely: Permission denied'
 }
 
 a_part_that_may_not_be_read
 a_manifest_that_may_not_be_read
 no_io_uring 1  # EPERM: forbidden
 no_io_uring 38 # ENOSYS: none
+if is_root; then what_root_adds; fi
