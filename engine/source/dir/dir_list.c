@@ -480,7 +480,7 @@ static uint64_t left_out(const struct listing_job *job)
     return job->listing->unreadable + job->notes.excluded;
 }
 
-/* What is named, or left out as asked for, is not sought any more. */
+/* What is named, or left out as asked for, is not sought any more; nor a directory at this path. */
 static int visit(struct listing_job *job)
 {
     struct found found = {
@@ -494,7 +494,7 @@ static int visit(struct listing_job *job)
         return 0;
     error = add_entry(job, &found, error);
     if (left_out(job) != before)
-        tree_keep(&job->tree, NULL, &found.status);
+        tree_keep(&job->tree, S_ISDIR(found.status.st_mode) ? found.path : NULL, &found.status);
     return error;
 }
 

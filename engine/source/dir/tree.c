@@ -555,18 +555,19 @@ static int meet(struct tree *tree, uint64_t file)
 
 /* In a second look: whether the entry is missing in the backup, and was there all the time, or is a
  * directory, which may have got what was: 1, 0, or -PST_E_CHANGED: the backup has something else at
- * its path. Where no time of birth is known, what has not been written to since was there. Of a
- * file with several names those count that are in a directory which was there itself. */
+ * its path. Where no time of birth is known, what has not been written to since was there. A
+ * directory that the backup has under another name may have got something there; of a file with
+ * several names those count that are in a directory which was moved, and not listed before. */
 static int miss(struct tree *tree, const struct stat *status)
 {
     struct walked *walked = &tree->walked;
     struct tree_again *again = &tree->again;
     const struct tree_level *level = top(tree);
     bool is_directory = S_ISDIR(status->st_mode);
-    bool has_path = walked_has_path(walked, tree->path);
-    bool is_further = status->st_nlink > 1 && !is_directory && !has_path && level->was_moved;
+    bool is_known = walked_has(walked, status), has_path = walked_has_path(walked, tree->path);
+    bool is_further = !has_path && (is_directory || (status->st_nlink > 1 && level->was_moved));
     again->was_there = false;
-    if ((walked_has(walked, status) && !is_further) || (has_path && walked->is_full))
+    if ((is_known && !is_further) || (has_path && walked->is_full))
         return 0;
     if (has_path && is_directory && walked_has_child(walked, level->number, tree_name(tree)))
         return 0; /* it has a second look of its own */
@@ -575,7 +576,7 @@ static int miss(struct tree *tree, const struct stat *status)
     if (!is_old && (has_path || !is_directory))
         return 0;
     walked_keep(walked, status);
-    again->was_there = is_old;
+    again->was_there = is_old && !is_known;
     again->found += is_old;
     again->until_ns = pst_monotonic_ns() + AGAIN_NS;
     return has_path ? -PST_E_CHANGED : 1;

@@ -277,6 +277,23 @@ static void a_file_that_was_moved_to_a_new_directory_is_listed(void)
     end();
 }
 
+static void move_into_known(void)
+{
+    move(at(UNREAD, "victim"), at(READ, "sub/deep/victim"));
+    move(at(READ, "sub"), at(READ_TOO, "new"));
+}
+
+static void a_file_in_a_directory_that_was_read_and_moved_is_listed(void)
+{
+    REQUIRE(mkdir(at(READ, "sub"), 0700) == 0);
+    REQUIRE(mkdir(at(READ, "sub/deep"), 0700) == 0);
+    list_with(move_into_known);
+    expect(0, 4);
+    CU_ASSERT_EQUAL(times_listed(&collected, at(READ_TOO, "new/deep")), 1);
+    CU_ASSERT_EQUAL(times_listed(&collected, at(READ_TOO, "new/deep/victim")), 1);
+    end();
+}
+
 static void move_over_known(void)
 {
     move(at(UNREAD, "victim"), at(READ, "known"));
@@ -386,14 +403,17 @@ static void move_known(void)
     move(at(READ, "sub"), at(READ_TOO, "sub"));
 }
 
+/* But for a directory, which may have got something before it was moved. */
 static void what_was_listed_under_another_name_is_not_listed_again(void)
 {
     REQUIRE(mkdir(at(READ, "sub"), 0700) == 0);
     write_file(at(READ, "sub/file"), "sub", 3);
+    REQUIRE(link(at(READ, "sub/file"), at(READ, "sub/other")) == 0);
     list_with(move_known);
-    expect(0, 2);
+    expect(0, 4);
     CU_ASSERT_EQUAL(times_listed(&collected, at(READ, "known")), 1);
     CU_ASSERT_EQUAL(times_listed(&collected, at(READ, "sub/file")), 1);
+    CU_ASSERT_EQUAL(times_listed(&collected, at(READ_TOO, "sub")), 1);
     end();
 }
 
@@ -422,10 +442,15 @@ static void what_is_excluded_stays_so(void)
 {
     static const char *const patterns[] = {"vic*"};
     const struct pst_file_filter filter = {.patterns = patterns, .patterns_count = 1};
+    REQUIRE(mkdir(at(READ, "victims"), 0700) == 0);
     begin(move_victim);
     pst_dir_filter(source, &filter);
+    begin_log_capture();
     list();
+    char *log = end_log_capture();
     expect(0, UINT64_MAX);
+    CU_ASSERT_PTR_NOT_NULL(strstr(log, "2 files and directories were left out"));
+    free(log);
     end();
 }
 
@@ -584,6 +609,8 @@ static CU_TestInfo tests[] = {
      both_names_in_a_subtree_that_was_moved_are_listed},
     {"a file that was moved to a new directory is listed",
      a_file_that_was_moved_to_a_new_directory_is_listed},
+    {"a file in a directory that was read and moved is listed",
+     a_file_in_a_directory_that_was_read_and_moved_is_listed},
     {"a file that was moved over another is named", a_file_that_was_moved_over_another_is_named},
     {"what cannot be looked at is named", what_cannot_be_looked_at_is_named},
     {"what is moved in the second look is found in a third",
