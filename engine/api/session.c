@@ -548,7 +548,7 @@ void pst_session_close(struct pst_session *session)
         return;
     for (uint32_t i = 0; i < session->sources_count; i++) {
         if (is_the_callers(session, session->sources[i]))
-            pst_source_release(session->sources[i]);
+            pst_sources_give_back(session->sources[i]);
         else
             pst_source_close(session->sources[i]);
     }

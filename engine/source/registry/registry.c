@@ -6,9 +6,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/grow.h"
 #include "engine/base/parent.h"
 #include "engine/source/dir/dir.h"
 #include "engine/source/lmdb/lmdb.h"
@@ -282,9 +284,50 @@ static const char *fault_of(const struct pst_source *source)
         return "name must be letters, digits, '.', '_' or '-'";
     if (!source->list)
         return "list is NULL";
-    if (source->phase != PST_SOURCE_IDLE)
-        return "it is in use by another backup";
     return NULL;
+}
+
+/* Those of programs that a job has, a node between two backups, too: another one would change them
+ * under it. */
+static struct adopted {
+    pthread_mutex_t mutex;
+    struct pst_source **sources;
+    size_t count, room;
+} adopted = {.mutex = PTHREAD_MUTEX_INITIALIZER};
+
+/* adopted.count: it is not there. */
+static size_t find_adopted(const struct pst_source *source)
+{
+    size_t i = 0;
+    while (i < adopted.count && adopted.sources[i] != source)
+        i++;
+    return i;
+}
+
+/* -EBUSY: another job has it. */
+static int take(struct pst_source *source)
+{
+    pthread_mutex_lock(&adopted.mutex);
+    void *sources = adopted.sources;
+    bool is_free = find_adopted(source) == adopted.count && source->phase == PST_SOURCE_IDLE;
+    int error = is_free ? 0 : -EBUSY;
+    if (!error)
+        error = pst_grow(&sources, adopted.count, &adopted.room, sizeof(*adopted.sources));
+    adopted.sources = sources;
+    if (!error)
+        adopted.sources[adopted.count++] = source;
+    pthread_mutex_unlock(&adopted.mutex);
+    return error;
+}
+
+void pst_sources_give_back(struct pst_source *source)
+{
+    pst_source_release(source);
+    pthread_mutex_lock(&adopted.mutex);
+    size_t i = find_adopted(source);
+    assert(i < adopted.count);
+    adopted.sources[i] = adopted.sources[--adopted.count];
+    pthread_mutex_unlock(&adopted.mutex);
 }
 
 int pst_sources_adopt(struct pst_source *source, uint32_t count, struct pst_source **sources,
@@ -292,11 +335,17 @@ int pst_sources_adopt(struct pst_source *source, uint32_t count, struct pst_sour
 {
     assert(count < PST_SOURCES_MAX);
     const char *fault = source ? fault_of(source) : "it is NULL";
-    if (fault) {
-        snprintf(error_text, error_bytes, "source %u of the program: %s", count, fault);
-        return -EINVAL;
+    if (!fault) {
+        sources[count] = source;
+        int error = check_unique(sources, count, error_text, error_bytes);
+        if (!error)
+            error = take(source);
+        if (!error)
+            source->instance = count;
+        if (error != -EBUSY)
+            return error;
+        fault = "it is in use by another backup, or by a node";
     }
-    source->instance = count;
-    sources[count] = source;
-    return check_unique(sources, count, error_text, error_bytes);
+    snprintf(error_text, error_bytes, "source %u of the program: %s", count, fault);
+    return -EINVAL;
 }

@@ -41,10 +41,13 @@ uint32_t pst_sources_left_frozen(struct pst_source *const *sources, uint32_t cou
 PST_MUST_USE int pst_sources_path(const char *spec, char **path);
 
 /* Takes a program's own source as sources[count], instance `count`; the ones before it are
- * there already. -EINVAL: it is not one that can be run, or of another ABI version; error_text says
- * why. */
+ * there already. -EINVAL: it is not one that can be run, or of another ABI version, or another job
+ * has it; error_text says why. */
 PST_MUST_USE int pst_sources_adopt(struct pst_source *source, uint32_t count,
                                    struct pst_source **sources, char *error_text,
                                    size_t error_bytes);
+
+/* Releases one that was adopted: it is the program's again. */
+void pst_sources_give_back(struct pst_source *source);
 
 #endif

@@ -174,6 +174,27 @@ static void a_source_that_cannot_be_run_is_refused(void)
     expect_refused("called \"memory\"");
 }
 
+/* Beside a job that has it, and has not begun to freeze it: a node's is idle for hours. */
+static int back_up_elsewhere(struct pst_source *one)
+{
+    struct pst_backup_job other;
+    struct pst_backup_outcome end;
+    char to[2 * SCRATCH_PATH_BYTES];
+    snprintf(to, sizeof(to), "%s/elsewhere", scratch);
+    job_for(&other, &one, to);
+    pst_backup_outcome_init(&end);
+    CU_ASSERT_EQUAL(pst_run_backup(&other, &end), -EINVAL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(end.message, "in use"));
+    return 0;
+}
+
+static void a_source_is_of_one_job_at_a_time(void)
+{
+    memory.source.prepare = back_up_elsewhere;
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL(pst_run_backup(&job, &outcome), 0);
+}
+
 static void a_job_that_cannot_be_run_is_refused(void)
 {
     const struct pst_backup_job good = job;
@@ -401,6 +422,7 @@ int main(void)
         {"a newer source is refused only for what it asks",
          a_newer_source_is_refused_only_for_what_it_asks},
         {"a source that cannot be run is refused", a_source_that_cannot_be_run_is_refused},
+        {"a source is of one job at a time", a_source_is_of_one_job_at_a_time},
         {"a job that cannot be run is refused", a_job_that_cannot_be_run_is_refused},
         {"a list that is shorter than it counts is refused",
          a_list_that_is_shorter_than_it_counts_is_refused},
