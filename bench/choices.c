@@ -12,6 +12,8 @@
 #include "bench/program.h"
 
 #define CHOICES_MAX 40u
+#define CHOICE_FIRST 256 /* what getopt_long returns of the first one */
+#define ROUNDS "rounds"  /* where these are all that is repeated */
 
 static void print_usage(FILE *out, const char *name, const struct choice *choices, const char *more)
 {
@@ -28,6 +30,8 @@ static void print_usage(FILE *out, const char *name, const struct choice *choice
             if (number > 0)
                 (void)fprintf(out, " (default: %s)", choices_size_text(number, size));
         }
+        if (strcmp(choice->name, ROUNDS) == 0)
+            (void)fprintf(out, "; --repeat is another name of it");
         if (choice->kind == CHOICE_TEXT && *(const char *const *)choice->value)
             (void)fprintf(out, " (default: %s)", *(const char *const *)choice->value);
         (void)fputc('\n', out);
@@ -99,30 +103,38 @@ static int refer_to_help(const char *name)
     return 2;
 }
 
+/* options: all zeros, CHOICES_MAX + 3 of them. */
+static void list_options(const struct choice *choices, struct option *options)
+{
+    uint32_t count = 0;
+    *options++ = (struct option){"help", no_argument, NULL, 'h'};
+    for (const struct choice *choice = choices; choice->name; choice++, count++) {
+        bench_must(count < CHOICES_MAX, "a table of options");
+        int has_argument = choice->kind == CHOICE_SWITCH ? no_argument : required_argument;
+        *options++ = (struct option){choice->name, has_argument, NULL, CHOICE_FIRST + (int)count};
+        if (strcmp(choice->name, ROUNDS) == 0)
+            *options++ = (struct option){"repeat", has_argument, NULL, CHOICE_FIRST + (int)count};
+    }
+}
+
 /* order: "+": what is no option ends them, "": they may stand behind it, too. */
 static int parse(int argc, char **argv, const struct choice *choices, const char *more,
                  const char *order, int *rest)
 {
-    struct option options[CHOICES_MAX + 2] = {{"help", no_argument, NULL, 'h'}};
-    uint32_t count = 0;
-    for (; choices[count].name; count++) {
-        bench_must(count < CHOICES_MAX, "a table of options");
-        options[count + 1] = (struct option){
-            choices[count].name,
-            choices[count].kind == CHOICE_SWITCH ? no_argument : required_argument, NULL, 256};
-    }
-    int option, index = 0;
+    struct option options[CHOICES_MAX + 3] = {0};
+    list_options(choices, options);
+    int option;
     optind = 1;
-    while ((option = getopt_long(argc, argv, order, options, &index)) != -1) {
+    while ((option = getopt_long(argc, argv, order, options, NULL)) != -1) {
         if (option == 'h') {
             print_usage(stdout, argv[0], choices, more);
             return 0;
         }
-        if (option != '?' && set(&choices[index - 1], optarg))
+        if (option != '?' && set(&choices[option - CHOICE_FIRST], optarg))
             continue;
         if (option != '?')
             (void)fprintf(stderr, "penstock-bench: --%s: cannot use '%s'\n",
-                          choices[index - 1].name, optarg);
+                          choices[option - CHOICE_FIRST].name, optarg);
         return refer_to_help(argv[0]);
     }
     *rest = optind;
