@@ -9,9 +9,10 @@
 /* Between the clocks of the hosts of a cluster, and of one that serves a directory to them. */
 #define CLOCKS_APART_NS UINT64_C(60000000000)
 
+/* Not if it is 0, which is not known. */
 static bool is_before(uint64_t unix_ns, uint64_t made_ns)
 {
-    return unix_ns < made_ns && made_ns - unix_ns > CLOCKS_APART_NS;
+    return unix_ns > 0 && unix_ns < made_ns && made_ns - unix_ns > CLOCKS_APART_NS;
 }
 
 static bool is_older(struct pst_repository *repository, int directory, const char *name,

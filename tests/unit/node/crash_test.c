@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/format/chunk.h"
 #include "engine/format/manifest.h"
@@ -147,7 +148,7 @@ static void make_debris(uint32_t number, uint32_t header_number, uint16_t header
     const char *backup = join(to, layout_backup(number).text);
     CU_ASSERT_EQUAL(mkdir(backup, 0700), 0);
     CU_ASSERT_EQUAL(mkdir(join(backup, layout_part_dir(number, 1, 1).text), 0700), 0);
-    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, 1);
+    (void)pst_part_header_seal(block, &identity, PST_CHUNK_BYTES_MIN, 1, pst_unix_ns());
     write_file(join(backup, layout_part(number, 1, 1, 1).text), block, sizeof(block));
 }
 
@@ -157,6 +158,7 @@ static void make_node_manifest(uint32_t number, uint32_t participants)
     static struct pst_node_manifest manifest;
     memset(&manifest, 0, sizeof(manifest));
     manifest.common.number = number;
+    manifest.common.finished_unix_ns = pst_unix_ns();
     manifest.node = manifest.master_node = 1;
     manifest.chunk_bytes = PST_CHUNK_BYTES_MIN;
     manifest.participants_count = participants;
