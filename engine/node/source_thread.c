@@ -15,6 +15,7 @@
 #include "engine/format/manifest.h"
 #include "engine/node/threads.h"
 #include "engine/source/fragment_check.h"
+#include "engine/source/listing_check.h"
 
 /* A fragment's id: its number in the listing, and the slot that it lies in. */
 #define SLOT_BITS 12u
@@ -25,6 +26,7 @@ struct lister {
     struct pst_source_thread *thread;
     struct pst_signal request;                    /* the LIST in progress */
     struct pst_source_listing emitted;            /* rows of no known length have no bytes */
+    struct pst_listing_check check;               /* of a program's source */
     bool cancelled;                               /* until the release */
     bool refused;                                 /* a fragment of it */
     bool listed;                                  /* wholly, and not aborted since */
@@ -225,18 +227,37 @@ static int wait_read(struct pst_fragment_sink *sink)
     }
 }
 
+/* The index of a slot that may be emitted. */
+static bool find_slot(const struct pst_source_thread *thread,
+                      const struct pst_fragment_descriptor *fragment, uint64_t *slot)
+{
+    for (*slot = 0; *slot < thread->slots_count; ++*slot)
+        if (thread->slots[*slot].descriptor == fragment && !thread->slots[*slot].in_use)
+            return true;
+    return false;
+}
+
 /* A source may be a program's own: what no LDM could scan, or no restore read, is refused. */
-static const char *fault_of(const struct lister *lister,
-                            const struct pst_fragment_descriptor *fragment, uint64_t *slot)
+static const char *fault_of(struct lister *lister, const struct pst_fragment_descriptor *fragment,
+                            uint64_t *slot)
 {
     const struct pst_source_thread *thread = lister->thread;
     const struct pst_node *node = thread->worker.node;
     const struct pst_fragment_limits limits = {
         .ldms = node->config.plan->ldms, .base_files = node->base ? node->base->files.count : 0};
-    for (*slot = 0; *slot < thread->slots_count; ++*slot)
-        if (thread->slots[*slot].descriptor == fragment && !thread->slots[*slot].in_use)
-            return pst_fragment_fault(thread->source, &limits, fragment);
-    return "a slot that it was not given, or not again";
+    if (!find_slot(thread, fragment, slot))
+        return "a slot that it was not given, or not again";
+    const char *fault = pst_fragment_fault(thread->source, &limits, fragment);
+    if (!fault && !(thread->source->flags & PST_SOURCE_CHECKS_LISTING))
+        fault = pst_listing_fault(&lister->check, fragment);
+    return fault;
+}
+
+static int refuse(struct lister *lister, const char *fault)
+{
+    lister->refused = true;
+    pst_log(PST_LOG_ERROR, "source %s: it listed %s", lister->thread->source->name, fault);
+    return -EINVAL;
 }
 
 static void count(struct pst_source_listing *emitted,
@@ -256,11 +277,8 @@ static int emit(struct pst_fragment_sink *sink, struct pst_fragment_descriptor *
         return -ECANCELED;
     uint64_t slot;
     const char *fault = fault_of(lister, descriptor, &slot);
-    if (fault) {
-        lister->refused = true;
-        pst_log(PST_LOG_ERROR, "source %s: it listed %s", thread->source->name, fault);
-        return -EINVAL;
-    }
+    if (fault)
+        return refuse(lister, fault);
     thread->slots[slot].in_use = true;
     count(&lister->emitted, descriptor);
     descriptor->number = lister->emitted.fragments;
@@ -324,6 +342,15 @@ static int check_counts(const struct lister *lister, const struct pst_source_lis
     return -EINVAL;
 }
 
+/* What it listed, besides each fragment by itself. */
+static int check_listing(struct lister *lister, const struct pst_source_listing *listing)
+{
+    const char *fault = pst_listing_end_fault(&lister->check);
+    if (lister->refused)
+        return -EINVAL;
+    return fault ? refuse(lister, fault) : check_counts(lister, listing);
+}
+
 static void list(struct lister *lister, const struct pst_signal *request)
 {
     struct pst_source_thread *thread = lister->thread;
@@ -335,7 +362,8 @@ static void list(struct lister *lister, const struct pst_signal *request)
     if (!error)
         error = pst_source_list(thread->source, &lister->sink, &listing);
     if (!error)
-        error = lister->refused ? -EINVAL : check_counts(lister, &listing);
+        error = check_listing(lister, &listing);
+    pst_listing_forget(&lister->check);
     if (error) {
         answer(lister, request, error);
         return;

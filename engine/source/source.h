@@ -13,6 +13,9 @@
  * it counts, for it looks itself. */
 #define PST_SOURCE_CHECKS_ROWS (UINT32_C(1) << 31)
 
+/* Likewise: what it lists fits together. */
+#define PST_SOURCE_CHECKS_LISTING (UINT32_C(1) << 30)
+
 /* Which tables a logical backup is to have. Names are as pst_table_name_escape writes them. */
 struct pst_table_filter {
     const char *const *wanted; /* these alone; NULL with wanted_count 0: all */

@@ -219,8 +219,10 @@ int pst_sources_open(const char *const *specs, uint32_t count, struct pst_source
     uint32_t opened = 0;
     while (!error && opened < count) {
         error = registry_open(specs[opened], opened, &sources[opened], error_text, error_bytes);
-        if (!error)
+        if (!error) {
+            sources[opened]->flags |= PST_SOURCE_CHECKS_LISTING;
             error = check_unique(sources, opened++, error_text, error_bytes);
+        }
     }
     if (!error)
         return 0;
@@ -276,7 +278,7 @@ static const char *fault_of(const struct pst_source *source)
         return "its abi_version is another than this libpenstock's";
     if (asks_for_more(source))
         return "it was built for a newer libpenstock and has methods that this one does not know";
-    if (source->flags & PST_SOURCE_CHECKS_ROWS)
+    if (source->flags & (PST_SOURCE_CHECKS_ROWS | PST_SOURCE_CHECKS_LISTING))
         return "flags has others than those of enum pst_source_flags";
     if (!source->type || !is_name(source->type, strnlen(source->type, PST_SOURCE_NAME_MAX)))
         return "type must be a short name of letters, digits, '.', '_' or '-'";

@@ -126,6 +126,16 @@ static void expect(int expected, const char *says)
     free(log);
 }
 
+static int verify(void)
+{
+    struct pst_verify_job job;
+    struct pst_verify_outcome outcome;
+    pst_verify_job_init(&job);
+    pst_verify_outcome_init(&outcome);
+    job.directory = scratch;
+    return pst_run_verify(&job, &outcome);
+}
+
 /* ---- fragments ---- */
 
 #define SPOIL(name, statement)                                                                     \
@@ -140,6 +150,7 @@ SPOIL(extents, f->extents_count = PST_FRAGMENT_EXTENTS_MAX + 1)
 SPOIL(entries_bytes, f->entries_bytes = 1u << 30)
 SPOIL(paths_offset, f->paths_offset = PST_FRAGMENT_DATA_BYTES + 1)
 SPOIL(more_objects, f->objects_count = 9)
+SPOIL(no_objects, f->objects_count = 0)
 SPOIL(owner, f->owner = 99)
 SPOIL(more_entries, f->entries_count = 5)
 SPOIL(garbage, memset(f->data, 0xff, 64))
@@ -170,6 +181,7 @@ static const struct {
     {entries_bytes, "more than a slot holds"},
     {paths_offset, "more than a slot holds"},
     {more_objects, "more than a slot holds"},
+    {no_objects, "another number of objects"},
     {owner, "an LDM that there is not"},
     {more_entries, "another number of entries"},
     {garbage, "an entry that is none"},
@@ -206,6 +218,114 @@ static void a_path_lies_in_its_slot(void)
     begin(PST_FRAGMENT_EXTENTS, path);
     bad.source.root_fd = 0;
     expect(-EINVAL, "does not lie in its slot");
+}
+
+/* ---- fragments that do not fit together ---- */
+
+/* Two, each of one object. */
+static const struct couple {
+    struct couple_object {
+        uint64_t counter;
+        enum pst_object_type type;
+        const char *path;
+        uint64_t linked, offset, length;
+    } objects[2];
+    const char *says; /* NULL: they fit */
+} couples[] = {
+    {{{1, PST_OBJECT_FILE, "a", 0, 0, 50}, {1, PST_OBJECT_FILE, "a", 0, 50, 50}}, NULL},
+    {{{1, PST_OBJECT_FILE, "a", 0, 50, 50}, {1, PST_OBJECT_FILE, "a", 0, 0, 50}}, NULL},
+    {{{1, PST_OBJECT_FILE, "d/a", 0, 0, SIZE}, {2, PST_OBJECT_DIRECTORY, "d", 0, 0, 0}}, NULL},
+    {{{1, PST_OBJECT_HARD_LINK, "a", 2, 0, 0}, {2, PST_OBJECT_FILE, "b", 0, 0, SIZE}}, NULL},
+    {{{1, PST_OBJECT_FILE, "a", 0, 0, 51}, {1, PST_OBJECT_FILE, "a", 0, 50, 50}},
+     "bytes of an object twice"},
+    {{{1, PST_OBJECT_FILE, "a", 0, 50, 50}, {1, PST_OBJECT_FILE, "a", 0, 0, SIZE}},
+     "bytes of an object twice"},
+    {{{1, PST_OBJECT_FILE, "a", 0, 0, SIZE}, {1, PST_OBJECT_FILE, "b", 0, 0, 0}},
+     "two objects of one id"},
+    {{{1, PST_OBJECT_FILE, "a", 0, 0, SIZE}, {2, PST_OBJECT_FILE, "a", 0, 0, SIZE}},
+     "two objects of one name"},
+    {{{1, PST_OBJECT_FILE, "d", 0, 0, 0}, {2, PST_OBJECT_FILE, "d/a", 0, 0, SIZE}},
+     "a directory that it did not list"},
+    {{{1, PST_OBJECT_DIRECTORY, "d/e", 0, 0, 0}, {2, PST_OBJECT_FILE, "d/e/a", 0, 0, SIZE}},
+     "a directory that it did not list"},
+    {{{1, PST_OBJECT_HARD_LINK, "a", 3, 0, 0}, {2, PST_OBJECT_FILE, "b", 0, 0, SIZE}},
+     "a hard link to what it did not list"},
+};
+
+static const struct couple *coupled;
+
+static int list_one(struct pst_source *source, struct pst_fragment_sink *sink,
+                    const struct couple_object *one, bool is_first)
+{
+    const struct pst_object object = {
+        .id = pst_source_object_id(source, one->counter),
+        .type = one->type,
+        .path = one->path,
+        .size = one->type == PST_OBJECT_FILE ? SIZE : 0,
+        .linked_object = one->linked ? pst_source_object_id(source, one->linked) : 0};
+    const struct pst_fragment_file file = {.object = object.id};
+    struct pst_fragment_descriptor *slot;
+    char entry[256];
+    size_t entry_bytes = 0;
+    int error = sink->acquire(sink, &slot);
+    if (error)
+        return error;
+    pst_fragment_init(slot, PST_FRAGMENT_EXTENTS);
+    CU_ASSERT_EQUAL(pst_object_encode(&object, entry, sizeof(entry), &entry_bytes), 0);
+    CU_ASSERT_EQUAL(pst_fragment_add_entry(slot, entry, entry_bytes, is_first), 0);
+    CU_ASSERT_EQUAL(pst_fragment_add_file(slot, &file), 0);
+    if (one->length > 0)
+        error = pst_fragment_add_extent(slot, one->offset, one->length, bytes);
+    return error ? error : sink->emit(sink, slot);
+}
+
+static int list_couple(struct pst_source *source, struct pst_fragment_sink *sink,
+                       struct pst_source_listing *listing)
+{
+    const struct couple_object *objects = coupled->objects;
+    bool is_one = objects[0].counter == objects[1].counter;
+    int error = list_one(source, sink, &objects[0], true);
+    if (!error)
+        error = list_one(source, sink, &objects[1], !is_one);
+    *listing = (struct pst_source_listing){
+        .fragments = 2, .objects = is_one ? 1 : 2, .bytes = objects[0].length + objects[1].length};
+    return error;
+}
+
+static void what_does_not_fit_together_fails_the_backup(void)
+{
+    for (size_t i = 0; i < sizeof(couples) / sizeof(couples[0]); i++) {
+        coupled = &couples[i];
+        begin(PST_FRAGMENT_EXTENTS, NULL);
+        bad.source.list = list_couple;
+        expect(coupled->says ? -EINVAL : 0, coupled->says);
+        if (!coupled->says)
+            CU_ASSERT_EQUAL(verify(), 0);
+    }
+}
+
+/* The sets grow; ids and names are asked for in all of their sizes. */
+static int list_many(struct pst_source *source, struct pst_fragment_sink *sink,
+                     struct pst_source_listing *listing)
+{
+    struct pst_packer packer;
+    char path[32];
+    int error = 0;
+    pst_packer_init(&packer, sink, listing);
+    for (uint64_t i = 1; !error && i <= 5000; i++) {
+        const struct pst_object object = {
+            .id = pst_source_object_id(source, i), .type = PST_OBJECT_FILE, .path = path};
+        snprintf(path, sizeof(path), "%llu", (unsigned long long)(i == 5000 ? 17 : i));
+        error = pst_packer_object(&packer, &object, NULL);
+    }
+    return error ? error : pst_packer_finish(&packer);
+}
+
+static void one_name_twice_is_found_among_many(void)
+{
+    begin(PST_FRAGMENT_EXTENTS, NULL);
+    bad.source.list = list_many;
+    expect(-EINVAL, "two objects of one name");
 }
 
 /* ---- the sink ---- */
@@ -375,8 +495,6 @@ static int list_a_part(struct pst_source *source, struct pst_fragment_sink *sink
 
 static void a_part_of_a_file_that_shrinks_is_restored(void)
 {
-    struct pst_verify_job job;
-    struct pst_verify_outcome outcome;
     char root[2 * SCRATCH_PATH_BYTES];
     snprintf(root, sizeof(root), "%s/root", scratch);
     CU_ASSERT_EQUAL(mkdir(root, 0700), 0);
@@ -388,10 +506,7 @@ static void a_part_of_a_file_that_shrinks_is_restored(void)
     close(fd);
     expect(0, "bad: a: the file changed while it was read");
     close(bad.source.root_fd);
-    pst_verify_job_init(&job);
-    pst_verify_outcome_init(&outcome);
-    job.directory = scratch;
-    CU_ASSERT_EQUAL(pst_run_verify(&job, &outcome), 0);
+    CU_ASSERT_EQUAL(verify(), 0);
 }
 
 static void a_produce_that_blocks_is_named(void)
@@ -406,6 +521,9 @@ int main(void)
 {
     CU_TestInfo tests[] = {
         {"a fragment that is none fails the backup", a_fragment_that_is_none_fails_the_backup},
+        {"what does not fit together fails the backup",
+         what_does_not_fit_together_fails_the_backup},
+        {"one name twice is found among many", one_name_twice_is_found_among_many},
         {"a path lies in its slot", a_path_lies_in_its_slot},
         {"a slot is the sink's, and emitted once", a_slot_is_the_sinks_and_emitted_once},
         {"a refusal that is passed over fails the backup",
