@@ -18,6 +18,9 @@
  *
  * Each byte of an object's data lies in exactly one extent of one fragment of a listing; what lies
  * in none (a hole) reads as zeros.
+ *
+ * No two objects of a listing have one id or one path; the directory that an object lies in is
+ * listed, before it or after it, unless that is the root, and so is what a hard link leads to.
  */
 #ifndef PENSTOCK_FRAGMENT_H
 #define PENSTOCK_FRAGMENT_H
