@@ -100,6 +100,8 @@ enum cli_exit cli_look_end(struct cli_look *look, int error, const char *message
         return cli_fail_unprinted(look->arguments);
     if (error == -ENOKEY || error == -EISDIR || error == -ENOTSUP)
         return cli_fail(look->arguments, CLI_EXIT_USAGE, "%s", message);
+    if (error == -PST_E_NO_KEY)
+        return cli_fail(look->arguments, CLI_EXIT_KEY, "%s", message);
     if (error == -PST_E_SCAN)
         return cli_fail(look->arguments, CLI_EXIT_PARTIAL, "%s", message);
     if (error)

@@ -241,6 +241,8 @@ back_up --base auto --key-file "$disk/a"
 back_up --base auto --key-file "$disk/a"
 expect_exit 0 "$penstock" key add --from "$to" --key-file "$disk/a" --new-key-file "$disk/b" 2
 expect_message 'backup 2 has data in backup 1: a new key opens that only if it is added there too'
+expect_exit 12 "$penstock" cat --from "$to" --key-file "$disk/b" --id 2 large
+expect_message 'sealed, and no key that was given opens it \(backup 1,'
 back_up --base auto --key-file "$disk/b"
 expect_opened_by --key-file "$disk/b"
 back_up --base auto --key-file "$disk/b" --key-file "$disk/a"
