@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -197,75 +196,108 @@ static void idle_ends_in_sleep(void)
     CU_ASSERT_TRUE(went_on);
 }
 
-/* ---- two threads on one core hand a number to and fro ---- */
+/* ---- a core, and a time, of the test's own ---- */
 
-#define HANDED 40u
-#define HANDING_TRIES 200u
-#define CROWDED_US 110000u
-#define CALLS_A_HAND_MAX 4u /* a thread that spins for 5 us makes some 50 */
+#define LOOK_NS 100u
 
-static atomic_uint handed;
+static uint64_t clock_ns; /* 0: the system's; each look at it takes LOOK_NS */
+static uint64_t away_ns;  /* for which a yield gives the core to others */
+static uint32_t yields;
 
-static uint32_t take_turns(uint32_t turn)
+int __real_clock_gettime(clockid_t clock, struct timespec *time);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *time)
 {
-    uint32_t calls = 0;
-    for (uint32_t i = turn; i < HANDED; i += 2) {
-        struct pst_idle idle = {0};
-        for (; atomic_load(&handed) != i; calls++)
-            if (pst_idle(&idle))
-                sched_yield(); /* the core is crowded */
-        atomic_store(&handed, i + 1);
-    }
-    return calls;
+    if (clock_ns == 0)
+        return __real_clock_gettime(clock, time);
+    clock_ns += LOOK_NS;
+    *time = (struct timespec){.tv_sec = (time_t)(clock_ns / NS_PER_S),
+                              .tv_nsec = (long)(clock_ns % NS_PER_S)};
+    return 0;
 }
 
-static void *take_odd_turns(void *argument)
+int __real_sched_yield(void);
+int __wrap_sched_yield(void);
+
+int __wrap_sched_yield(void)
 {
-    (void)argument;
-    (void)take_turns(1);
-    return NULL;
+    if (clock_ns == 0)
+        return __real_sched_yield();
+    yields++;
+    clock_ns += away_ns;
+    return 0;
 }
 
+/* Later than all that a test before it has found out of its core. */
+static void begin_on_own_core(uint64_t yield_takes_ns)
+{
+    static uint64_t ahead_ns;
+    ahead_ns += NS_PER_S;
+    clock_ns = now_ns() + ahead_ns;
+    away_ns = yield_takes_ns;
+    yields = 0;
+}
+
+static void end_on_own_core(void)
+{
+    clock_ns = 0;
+}
+
+/* From the first call on, and until it sleeps. */
 static void who_waits_lets_its_core_go_at_once(void)
 {
-    pthread_t other;
-    cpu_set_t before, one;
-    uint32_t least = UINT32_MAX;
-    CPU_ZERO(&one);
-    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof(before), &before), 0);
-    CPU_SET((size_t)sched_getcpu(), &one);
-    CU_ASSERT_EQUAL_FATAL(sched_setaffinity(0, sizeof(one), &one), 0);
-    for (uint32_t i = 0; i < HANDING_TRIES && least > CALLS_A_HAND_MAX * HANDED; i++) {
-        atomic_store(&handed, 0);
-        CU_ASSERT_EQUAL_FATAL(pthread_create(&other, NULL, take_odd_turns, NULL), 0);
-        uint32_t calls = take_turns(0);
-        least = calls < least ? calls : least;
-        CU_ASSERT_EQUAL_FATAL(pthread_join(other, NULL), 0);
-        if (least > CALLS_A_HAND_MAX * HANDED)
-            usleep(CROWDED_US); /* others may have kept the core busy, and then nobody yields */
-    }
-    CU_ASSERT_TRUE(least <= CALLS_A_HAND_MAX * HANDED);
-    CU_ASSERT_EQUAL(sched_setaffinity(0, sizeof(before), &before), 0);
+    struct pst_idle idle = {0};
+    begin_on_own_core(1000);
+    uint64_t began_ns = clock_ns, calls = 0;
+    while (!pst_idle(&idle))
+        CU_ASSERT_EQUAL(yields, ++calls);
+    CU_ASSERT_TRUE(calls > 1);
+    CU_ASSERT_TRUE(clock_ns - began_ns >= PST_IDLE_SPIN_NS + PST_IDLE_YIELD_NS);
+    end_on_own_core();
 }
 
 static bool sleeps_after(uint64_t yielded_ns, bool is_patient)
 {
-    struct pst_idle idle = {.since_ns = now_ns() - PST_IDLE_SPIN_NS - yielded_ns,
+    struct pst_idle idle = {.since_ns = clock_ns - PST_IDLE_SPIN_NS - yielded_ns,
                             .is_patient = is_patient};
     return pst_idle(&idle);
 }
 
 static void who_is_patient_yields_for_longer(void)
 {
+    begin_on_own_core(1000);
     CU_ASSERT_TRUE(sleeps_after(PST_IDLE_YIELD_NS, false));
     CU_ASSERT_TRUE(sleeps_after(PST_IDLE_PATIENT_NS, true));
-    bool sleeps = true;
-    for (uint32_t i = 0; i < HANDING_TRIES && sleeps; i++) {
-        if (i > 0)
-            usleep(CROWDED_US); /* as above */
-        sleeps = sleeps_after(PST_IDLE_YIELD_NS, true);
-    }
-    CU_ASSERT_FALSE(sleeps);
+    CU_ASSERT_EQUAL(yields, 0);
+    CU_ASSERT_FALSE(sleeps_after(PST_IDLE_YIELD_NS, true));
+    CU_ASSERT_EQUAL(yields, 1);
+    end_on_own_core();
+}
+
+static uint32_t calls_until_sleep(void)
+{
+    struct pst_idle idle = {0};
+    uint32_t calls = 1;
+    while (!pst_idle(&idle))
+        calls++;
+    return calls;
+}
+
+/* On a core that something else keeps busy, each yield is a switch to that. */
+static void nobody_yields_to_who_computes(void)
+{
+    begin_on_own_core(PST_IDLE_AWAY_NS);
+    CU_ASSERT_EQUAL(calls_until_sleep(), 1);
+    CU_ASSERT_EQUAL(yields, 1);
+    uint64_t crowded_until_ns = clock_ns + PST_IDLE_CROWDED_NS - NS_PER_S / 100;
+    while (clock_ns < crowded_until_ns)
+        CU_ASSERT_TRUE(calls_until_sleep() > 1); /* it spins */
+    CU_ASSERT_EQUAL(yields, 1);
+    clock_ns += NS_PER_S / 50;
+    CU_ASSERT_EQUAL(calls_until_sleep(), 1);
+    CU_ASSERT_EQUAL(yields, 2);
+    end_on_own_core();
 }
 
 /* At the end of the spinning of those that do not yield. */
@@ -310,50 +342,11 @@ static void each_thread_spins_by_its_own_leave(void)
     pst_priority_let_spin(false);
 }
 
-/* On a core that something else keeps busy, each yield is a switch to that. */
-#define CROWDED_IDLES 200
-
-static void *compute(void *argument)
-{
-    const atomic_bool *must_stop = argument;
-    while (!atomic_load_explicit(must_stop, memory_order_relaxed))
-        continue;
-    return NULL;
-}
-
-static long switches(void)
-{
-    struct rusage usage;
-    CU_ASSERT_EQUAL_FATAL(getrusage(RUSAGE_THREAD, &usage), 0);
-    return usage.ru_nivcsw;
-}
-
-static void nobody_yields_to_who_computes(void)
-{
-    static atomic_bool must_stop;
-    pthread_t thread;
-    cpu_set_t before, one;
-    CPU_ZERO(&one);
-    CU_ASSERT_EQUAL_FATAL(sched_getaffinity(0, sizeof(before), &before), 0);
-    CPU_SET((size_t)sched_getcpu(), &one);
-    CU_ASSERT_EQUAL_FATAL(sched_setaffinity(0, sizeof(one), &one), 0);
-    CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, compute, &must_stop), 0);
-    long start = switches();
-    for (int i = 0; i < CROWDED_IDLES; i++) {
-        struct pst_idle idle = {0};
-        while (!pst_idle(&idle))
-            continue;
-    }
-    CU_ASSERT_TRUE(switches() - start < CROWDED_IDLES / 2);
-    atomic_store(&must_stop, true);
-    pthread_join(thread, NULL);
-    CU_ASSERT_EQUAL(sched_setaffinity(0, sizeof(before), &before), 0);
-}
-
 /* Two threads hand one signal to and fro. Each looks into its ring a random number of times and
  * then goes to sleep, so announcements and rings meet in every order. A lost wake-up leaves both
  * asleep: the wait then ends by its timeout with the signal in the ring. */
 #define HAND_OFFS 2000000u
+#define HAND_OFFS_MIN 1000u /* however slow: both sleep in some of so many */
 #define STRESS_NS (3 * NS_PER_S)
 #define LOST_NS (20 * NS_PER_S)
 
@@ -427,7 +420,8 @@ static void *play(void *argument)
         if (sequence == 0)
             return NULL;
         player->hand_offs++;
-        bool over = sequence >= HAND_OFFS || now_ns() > player->deadline_ns || player->lost > 0;
+        bool is_late = now_ns() > player->deadline_ns && player->hand_offs >= HAND_OFFS_MIN;
+        bool over = sequence >= HAND_OFFS || is_late || player->lost > 0;
         send(player, over ? 0 : sequence + 1);
         if (over)
             return NULL;
