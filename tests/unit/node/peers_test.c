@@ -272,11 +272,14 @@ static bool child_is(int options, int *status)
     return pid == child;
 }
 
+/* Longer than the child may be kept from its CPU before it is stopped. */
+#define STOPPED_NS UINT64_C(1500000000)
+
 static void who_is_stopped_hears_nothing_stale(void)
 {
     int status;
     peer = (struct peer){.host = &host};
-    host_open(&host, 2, PST_FABRIC_FAILURE_NS, fork_child);
+    host_open(&host, 2, STOPPED_NS, fork_child);
     CU_ASSERT_EQUAL(write(to_child[1], "x", 1), 1);
     CU_ASSERT_TRUE(child_is(WUNTRACED, &status) && WIFSTOPPED(status));
     CU_ASSERT_TRUE(peer_until(&peer, &host.failed, 1));
