@@ -72,6 +72,7 @@ export LC_ALL=C TZ=UTC
 # shellcheck disable=SC2034 # used by the tests
 is_full=${PENSTOCK_FULL:-}
 unset "${!PENSTOCK_@}" 2>/dev/null || true
+export PENSTOCK_START_LIMIT=2m # what a busy host and a sanitizer make of a thread's start is no fault
 export PENSTOCK_TRUST_AFTER=2s # the files of tests are young, and but for those of mapped_test no program maps them
 
 fail() {
