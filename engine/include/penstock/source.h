@@ -111,7 +111,8 @@ struct pst_source {
      * that cannot be read do not end the listing: they are counted and logged. */
     int (*list)(struct pst_source *source, struct pst_fragment_sink *sink,
                 struct pst_source_listing *listing);
-    /* Unpins; does not fail. */
+    /* Unpins; does not fail. After an abort a produce that does not return in the limits may still
+     * run beside it. */
     void (*release)(struct pst_source *source);
     /* Makes the next bytes of a PST_FRAGMENT_ROWS fragment: up to capacity_bytes into buffer,
      * *produced_bytes of them; 0 at the fragment's end, and only then. -EAGAIN: there are none yet;
