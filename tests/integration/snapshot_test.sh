@@ -85,7 +85,7 @@ fails 'it printed more than one line' --freeze-command "echo created; echo $tree
 fails 'it printed more than a path' --freeze-command 'head -c 500000 /dev/zero | tr "\0" /' --thaw-command "$thaw"
 fails '--freeze-command has failed: .*printed more than a MiB, and was killed' \
     --freeze-command "sleep 1000 & echo \$! >$memory/left; yes /" --thaw-command "$thaw"
-wait_for gone "$(cat "$memory/left")"
+wait_until gone "$(cat "$memory/left")"
 fails 'printed the path "/none": No such file' --freeze-command 'echo /none' --thaw-command "$thaw"
 fails 'it is no snapshot of the source' --freeze-command "echo $tree/file" --thaw-command "$thaw"
 fails 'printed the path "/proc": ' --freeze-command 'echo /proc' --thaw-command "$thaw"
