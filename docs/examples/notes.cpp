@@ -180,10 +180,13 @@ class Table : public pst_source
 
     /* cursor: words[0] the next note, words[1] how much of it is made. Reads what is pinned, which
      * nobody writes: no lock. */
-    static std::size_t make_rows(const pst_fragment_descriptor &fragment, pst_row_cursor &cursor,
-                                 char *buffer, std::size_t capacity_bytes)
+    std::size_t make_rows(const pst_fragment_descriptor &fragment, pst_row_cursor &cursor,
+                          char *buffer, std::size_t capacity_bytes)
     {
-        const Shard &shard = *static_cast<const Shard *>(fragment.extents[0].literal);
+        const auto held = pin_of(fragment.extents[0].literal);
+        if (!held)
+            return 0; /* the backup was given up */
+        const Shard &shard = *held;
         std::size_t made = 0;
         while (made < capacity_bytes && cursor.words[0] < shard_notes) {
             const std::string row = shard[cursor.words[0]] + '\n';
@@ -197,6 +200,16 @@ class Table : public pst_source
             cursor.words[1] = 0;
         }
         return made;
+    }
+
+    /* Its own, for release may come beside a produce that took too long. */
+    std::shared_ptr<const Shard> pin_of(const void *shard)
+    {
+        const std::lock_guard<std::mutex> hold(lock);
+        for (const auto &pin : pinned)
+            if (pin.get() == shard)
+                return pin;
+        return nullptr;
     }
 
     void hold_up(bool writers)

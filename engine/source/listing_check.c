@@ -68,9 +68,17 @@ static bool has_all(const struct pst_number_set *set, const struct pst_number_se
     return true;
 }
 
-static uint64_t number_of(const char *path, size_t bytes)
+static bool has_any(const struct pst_number_set *set, const struct pst_number_set *unwanted)
 {
-    const struct pst_digest digest = pst_digest_of(path, bytes, 0);
+    for (size_t i = 0; i < unwanted->room; i++)
+        if (unwanted->slots[i] != 0 && has(set, unwanted->slots[i]))
+            return true;
+    return false;
+}
+
+static uint64_t number_of(const void *of, size_t bytes, uint64_t seed)
+{
+    const struct pst_digest digest = pst_digest_of(of, bytes, seed);
     uint64_t number;
     memcpy(&number, digest.bytes, sizeof(number));
     return number ? number : 1;
@@ -82,21 +90,28 @@ static void add_new(struct pst_listing_check *check, const struct pst_object *ob
 {
     const char *slash = strrchr(object->path, '/');
     if (slash && object->type != PST_OBJECT_ROWS) /* these lie in no directory */
-        (void)add(check, &check->parents, number_of(object->path, (size_t)(slash - object->path)));
+        (void)add(check, &check->parents,
+                  number_of(object->path, (size_t)(slash - object->path), 0));
     if (object->type == PST_OBJECT_DIRECTORY)
         (void)add(check, &check->directories, name);
+    if (object->type == PST_OBJECT_DIRECTORY || object->type == PST_OBJECT_HARD_LINK ||
+        object->type == PST_OBJECT_ROWS || object->type == PST_OBJECT_DATABASE)
+        (void)add(check, &check->no_files, object->id);
     if (object->type == PST_OBJECT_HARD_LINK)
         (void)add(check, &check->links, object->linked_object);
 }
 
 static const char *entry_fault(struct pst_listing_check *check, const struct pst_object *object,
-                               uint32_t *new_objects)
+                               uint64_t entry, uint32_t *new_objects)
 {
-    uint64_t name = number_of(object->path, strlen(object->path));
+    uint64_t name = number_of(object->path, strlen(object->path), 0);
+    bool is_other = add(check, &check->entries, entry);
     bool is_new = add(check, &check->ids, object->id);
     bool has_new_name = add(check, &check->names, name);
     if (!is_new)
-        return has_new_name ? "two objects of one id" : NULL;
+        return has_new_name ? "two objects of one id"
+               : is_other   ? "an object whose entries differ"
+                            : NULL;
     if (!has_new_name)
         return "two objects of one name";
     ++*new_objects;
@@ -110,10 +125,13 @@ static const char *entries_fault(struct pst_listing_check *check,
     const char *fault = NULL;
     uint32_t new_objects = 0;
     struct pst_object object;
-    for (size_t offset = 0;
+    for (size_t offset = 0, from = 0;
          !fault && !check->lacks_memory && offset < fragment->entries_bytes &&
-         !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object);)
-        fault = entry_fault(check, &object, &new_objects);
+         !pst_object_decode(fragment->data, fragment->entries_bytes, &offset, &object);
+         from = offset) /* its flags, bytes 6 and 7, may differ */
+        fault = entry_fault(check, &object,
+                            number_of(fragment->data + from + 8, offset - from - 8, object.type),
+                            &new_objects);
     if (check->lacks_memory)
         return NO_MEMORY;
     return fault || new_objects == fragment->objects_count
@@ -181,13 +199,16 @@ const char *pst_listing_end_fault(struct pst_listing_check *check)
         return "an object in a directory that it did not list";
     if (!has_all(&check->ids, &check->links))
         return "a hard link to what it did not list";
+    if (has_any(&check->no_files, &check->links))
+        return "a hard link to what is no file";
     return overlap(check) ? "bytes of an object twice" : NULL;
 }
 
 void pst_listing_forget(struct pst_listing_check *check)
 {
-    struct pst_number_set *sets[] = {&check->ids, &check->names, &check->directories,
-                                     &check->parents, &check->links};
+    struct pst_number_set *sets[] = {&check->ids,         &check->names,    &check->entries,
+                                     &check->directories, &check->no_files, &check->parents,
+                                     &check->links};
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
         free(sets[i]->slots);
     free(check->extents);

@@ -1,6 +1,6 @@
 /*
  * Whether what a program's source lists fits together: what would be a complete backup that cannot
- * be restored is refused. On the source's thread; of each object some 80 bytes are kept until the
+ * be restored is refused. On the source's thread; of each object some 110 bytes are kept until the
  * listing has ended.
  */
 #ifndef PST_ENGINE_SOURCE_LISTING_CHECK_H
@@ -21,6 +21,8 @@ struct pst_listed_extent {
 /* All zeros: nothing is listed yet. */
 struct pst_listing_check {
     struct pst_number_set ids, names, directories;
+    struct pst_number_set entries;        /* whole ones, but for their flags */
+    struct pst_number_set no_files;       /* ids of what no hard link leads to */
     struct pst_number_set parents, links; /* that must be among the directories, and the ids */
     struct pst_listed_extent *extents;    /* those that follow each other are one */
     size_t extents_count, extents_room;

@@ -78,7 +78,7 @@ static int dir_contains(struct pst_source *source, const char *path)
 
 /* ---- what the path leads to ---- */
 
-static void shut(struct dir_source *dir)
+static void close_root(struct dir_source *dir)
 {
     if (dir->source.root_fd >= 0)
         close(dir->source.root_fd);
@@ -165,7 +165,7 @@ static int resolve(struct dir_source *dir, const char **advice)
         free(place.path);
         return root_fd;
     }
-    shut(dir);
+    close_root(dir);
     free(dir->place.path);
     dir->place = place;
     dir->source.root_fd = root_fd;
@@ -185,7 +185,7 @@ static void forget_shown(struct dir_source *dir)
  * command is to do that. */
 static void let_go(struct dir_source *dir)
 {
-    shut(dir);
+    close_root(dir);
     freeze_end(&dir->freeze);
 }
 
@@ -284,7 +284,7 @@ static int open_shown(struct dir_source *dir)
     int root_fd = find(path, &shown, &advice);
     fault = root_fd >= 0 ? fault_of_shown(dir, &shown, root_fd) : pst_error_text(root_fd);
     if (!fault) {
-        shut(dir);
+        close_root(dir);
         dir->source.root_fd = root_fd;
         dir->shown = shown;
         return 0;
@@ -423,7 +423,7 @@ int pst_dir_open(const char *argument, struct pst_source **source, char *error_t
         dir_close(&dir->source);
         return fail(error, argument, advice, error_text, error_bytes);
     }
-    shut(dir);
+    close_root(dir);
     *source = &dir->source;
     return 0;
 }

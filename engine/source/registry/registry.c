@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/grow.h"
 #include "engine/base/parent.h"
@@ -293,6 +294,7 @@ static const char *fault_of(const struct pst_source *source)
  * under it. */
 static struct adopted {
     pthread_mutex_t mutex;
+    pid_t process; /* a child that was forked meanwhile has none of its parent's jobs */
     struct pst_source **sources;
     size_t count, room;
 } adopted = {.mutex = PTHREAD_MUTEX_INITIALIZER};
@@ -310,6 +312,9 @@ static size_t find_adopted(const struct pst_source *source)
 static int take(struct pst_source *source)
 {
     pthread_mutex_lock(&adopted.mutex);
+    if (adopted.process != getpid())
+        adopted.count = 0;
+    adopted.process = getpid();
     void *sources = adopted.sources;
     bool is_free = find_adopted(source) == adopted.count && source->phase == PST_SOURCE_IDLE;
     int error = is_free ? 0 : -EBUSY;
@@ -337,17 +342,18 @@ int pst_sources_adopt(struct pst_source *source, uint32_t count, struct pst_sour
 {
     assert(count < PST_SOURCES_MAX);
     const char *fault = source ? fault_of(source) : "it is NULL";
+    int error = -EINVAL;
     if (!fault) {
         sources[count] = source;
-        int error = check_unique(sources, count, error_text, error_bytes);
-        if (!error)
-            error = take(source);
-        if (!error)
-            source->instance = count;
-        if (error != -EBUSY)
+        error = check_unique(sources, count, error_text, error_bytes);
+        if (error)
             return error;
-        fault = "it is in use by another backup, or by a node";
+        error = take(source);
+        fault = error == -EBUSY ? "it is in use by another backup, or by a node" : "out of memory";
     }
-    snprintf(error_text, error_bytes, "source %u of the program: %s", count, fault);
-    return -EINVAL;
+    if (!error)
+        source->instance = count;
+    else
+        snprintf(error_text, error_bytes, "source %u of the program: %s", count, fault);
+    return error == -EBUSY ? -EINVAL : error;
 }

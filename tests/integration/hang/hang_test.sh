@@ -66,9 +66,16 @@ ends_with() { # CODE
     rm -r "$disk/to"
 }
 
-# What a first signal did not end ends by a second, of those within 0.3 s and while it stands still the first counts.
-interrupt_until_ended() {
-    while kill -INT "$child" 2>/dev/null; do sleep 0.5; done
+taken() {
+    ! grep -Eq '^(SigPnd|ShdPnd):.*[2367abef]$' "/proc/$child/status"
+}
+
+# What a first signal does not end ends by a second.
+interrupt_twice() {
+    kill -INT "$child"
+    wait_until taken
+    sleep 0.5 # one within 0.3 s belongs to the first
+    kill -INT "$child"
 }
 
 interrupted() {
@@ -77,7 +84,7 @@ interrupted() {
     ends_with 130
     expect_message 'does not answer; the next backup removes'
     begin_hanging --hang-limit 1h
-    interrupt_until_ended
+    interrupt_twice
     ends_with 130
     expect_message 'interrupted again'
 }
@@ -148,7 +155,7 @@ reads_a_hanging_part() {
     cmp "$disk/files/one" "$disk/restored/one"
     mount_at "$disk/to/$part" read "$disk/to/$part"
     pulses=1 starts_hanging "read $part" verify --from "$disk/to"
-    interrupt_until_ended
+    interrupt_twice
     ends_with 130
     expect_message 'interrupted again'
 }
@@ -160,7 +167,7 @@ writes_to_a_hanging_target() {
     expect_exit 0 "$penstock" backup --source "x=dir:$disk/stuck" --to "$disk/to"
     mount_at "$disk/target" stat
     starts_hanging 'look at what is in the way of x/stuck' restore --from "$disk/to" --target "$disk/target" --force
-    interrupt_until_ended
+    interrupt_twice
     ends_with 130
 }
 

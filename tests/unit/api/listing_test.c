@@ -250,6 +250,12 @@ static const struct couple {
      "a directory that it did not list"},
     {{{1, PST_OBJECT_HARD_LINK, "a", 3, 0, 0}, {2, PST_OBJECT_FILE, "b", 0, 0, SIZE}},
      "a hard link to what it did not list"},
+    {{{1, PST_OBJECT_HARD_LINK, "a", 2, 0, 0}, {2, PST_OBJECT_DIRECTORY, "b", 0, 0, 0}},
+     "a hard link to what is no file"},
+    {{{1, PST_OBJECT_HARD_LINK, "a", 2, 0, 0}, {2, PST_OBJECT_HARD_LINK, "b", 1, 0, 0}},
+     "a hard link to what is no file"},
+    {{{1, PST_OBJECT_FILE, "a", 0, 0, 50}, {1, PST_OBJECT_FIFO, "a", 0, 50, 0}},
+     "an object whose entries differ"},
 };
 
 static const struct couple *coupled;

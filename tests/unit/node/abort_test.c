@@ -239,7 +239,7 @@ static void test_slow_client(void)
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
-    return "race:^shut$\n";
+    return "race:^close_root$\n";
 }
 #endif
 

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "engine/source/registry/registry.h"
+#include "tests/support/child.h"
 #include "tests/unit/source/source_test.h"
 
 static void set_up(void)
@@ -105,7 +106,37 @@ static void several_are_opened_or_none(void)
                     -EINVAL);
 }
 
+static int list_nothing(struct pst_source *source, struct pst_fragment_sink *sink,
+                        struct pst_source_listing *listing)
+{
+    (void)source, (void)sink, (void)listing;
+    return 0;
+}
+
+static struct pst_source own;
+
+static int adopt(void)
+{
+    struct pst_source *sources[1];
+    char text[256];
+    return pst_sources_adopt(&own, 0, sources, text, sizeof(text));
+}
+
+/* Nor has a child the jobs of its parent. */
+static void a_programs_source_is_of_one_job_at_a_time(void)
+{
+    pst_source_init(&own, "own");
+    own.list = list_nothing;
+    CU_ASSERT_EQUAL(adopt(), 0);
+    CU_ASSERT_EQUAL(adopt(), -EINVAL);
+    CU_ASSERT_EQUAL(child_run(adopt), 0);
+    pst_sources_give_back(&own);
+    CU_ASSERT_EQUAL(adopt(), 0);
+    pst_sources_give_back(&own);
+}
+
 static CU_TestInfo tests[] = {
+    {"a program's source is of one job at a time", a_programs_source_is_of_one_job_at_a_time},
     {"names come from the spec or the path", names_come_from_the_spec_or_the_path},
     {"long names are cut to fit", long_names_are_cut_to_fit},
     {"bad specs are refused", bad_specs_are_refused},
