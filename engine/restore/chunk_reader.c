@@ -203,7 +203,7 @@ static void start_read(struct slot *slot)
     struct worker *worker = slot->worker;
     slot->op.done = read_done;
     pst_io_read(worker->reader.ring, &slot->op, &worker->file, slot->buffer, bytes_of(slot),
-                slot->entry->file_offset, (int)(slot - worker->slots));
+                slot->entry->file_offset, -1);
 }
 
 /* Whether the header that was read is not enough. */
@@ -233,7 +233,7 @@ static void read_block(struct slot *slot)
     slot->op.done = block_done;
     pst_io_read(slot->worker->reader.ring, &slot->op, &slot->worker->file,
                 (uint8_t *)slot->buffer + slot->block, PST_BLOCK_BYTES,
-                slot->entry->file_offset + slot->block, (int)(slot - slot->worker->slots));
+                slot->entry->file_offset + slot->block, -1);
 }
 
 /* Where blocks are missing, which were named, the chunk is damaged. */

@@ -101,7 +101,4 @@ struct pst_ring *chunk_ring(struct crew *crew, uint32_t worker);
 struct chunk_hold *chunk_hold(struct crew *crew, uint32_t worker);
 void chunk_release(struct chunk_hold *hold, int error);
 
-/* The registered buffer that data of the chunk lies in; -1: in none, for it was decoded. */
-int chunk_buffer(const struct chunk_hold *hold, const void *data);
-
 #endif

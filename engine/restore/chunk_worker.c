@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdlib.h>
-#include <sys/uio.h>
 #include <sys/vfs.h>
 
 /* Chunks that a worker takes at a time: small enough that all end together. */
@@ -97,15 +96,6 @@ struct chunk_hold *chunk_hold(struct crew *crew, uint32_t number)
     return hold;
 }
 
-int chunk_buffer(const struct chunk_hold *hold, const void *data)
-{
-    const struct slot *slot = hold->slot;
-    const uint8_t *begin = slot->buffer, *end = begin + PST_CHUNK_HEADER_BYTES;
-    bool is_in_it = (uintptr_t)data >= (uintptr_t)begin &&
-                    (uintptr_t)data < (uintptr_t)end + slot->worker->chunk_bytes;
-    return is_in_it ? (int)(slot - slot->worker->slots) : -1;
-}
-
 void chunk_release(struct chunk_hold *hold, int error)
 {
     struct worker *worker = hold->slot->worker;
@@ -152,15 +142,6 @@ static int make_buffers(struct worker *worker, uint32_t depth, bool in_memory)
     return 0;
 }
 
-static void register_buffers(struct worker *worker)
-{
-    struct iovec buffers[PST_DEPTH_MAX];
-    for (uint32_t i = 0; i < worker->slots_count; i++)
-        buffers[i] = (struct iovec){worker->slots[i].buffer,
-                                    PST_CHUNK_HEADER_BYTES + (size_t)worker->chunk_bytes};
-    pst_ring_register_buffers(worker->reader.ring, buffers, worker->slots_count);
-}
-
 static void release_worker(void *data)
 {
     struct worker *worker = data;
@@ -184,7 +165,6 @@ static int make_worker(struct crew *crew, const struct pst_part_set *set, struct
     error = pst_reader_open(&worker->reader, worker->slots_count);
     if (error)
         goto err_after_buffers;
-    register_buffers(worker);
     pst_pace_share_open(&worker->pace, crew_pace(crew));
     *made = worker;
     return 0;

@@ -254,7 +254,7 @@ static void start_write(struct restore_files *files, struct restore_file *file,
     write->hold = chunk_hold(crew, files->worker);
     write->op.done = write_done;
     pst_io_write(chunk_ring(crew, files->worker), &write->op, &file->file, data, piece->bytes,
-                 piece->object_offset, chunk_buffer(write->hold, data));
+                 piece->object_offset, -1);
 }
 
 int restore_files_write(struct restore_files *files, struct object_record *record,

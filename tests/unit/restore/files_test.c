@@ -28,7 +28,6 @@
 /* ---- the writes on the rings ---- */
 
 static atomic_uint writes, lost_writes; /* that were ended; whose bytes were others by then */
-static atomic_uint fixed_writes;        /* from a registered buffer */
 static unsigned writes_at_sync;
 static unsigned fail_at; /* that write; 0: none */
 static int fail_with;
@@ -40,7 +39,6 @@ void __wrap_request_complete(struct pst_ring *ring, struct pst_io_op *op, int re
 {
     if (op->kind == KIND_WRITE) {
         uint64_t from = op->transfer.offset;
-        atomic_fetch_add(&fixed_writes, op->transfer.buffer_index >= 0);
         for (uint32_t i = 0; i < op->transfer.bytes; i++) {
             if ((uint8_t)op->transfer.data[i] != made_byte(LARGE, from + i)) {
                 atomic_fetch_add(&lost_writes, 1);
@@ -114,7 +112,6 @@ static int restore(unsigned fails_at, int error)
     char message[PST_MESSAGE_BYTES];
     atomic_store(&writes, 0);
     atomic_store(&lost_writes, 0);
-    atomic_store(&fixed_writes, 0);
     fail_at = fails_at;
     fail_with = error;
     list_backups(place.path, &list);
@@ -157,7 +154,6 @@ static void a_large_file_is_written_on_the_rings(void)
     if (goes_past_the_cache()) {
         CU_ASSERT_EQUAL(atomic_load(&writes), PIECES); /* the tail is no whole block */
         CU_ASSERT_EQUAL(writes_at_sync, PIECES);
-        CU_ASSERT_EQUAL(atomic_load(&fixed_writes), PIECES);
     }
     CU_ASSERT_EQUAL(atomic_load(&lost_writes), 0);
     CU_ASSERT_EQUAL(result.bytes, LARGE_BYTES + 5000);

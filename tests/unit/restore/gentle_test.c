@@ -1,5 +1,5 @@
-/* A verify and a restore read as a backup does: into registered buffers, and where they are held
- * back by small requests, of a low priority. */
+/* A verify and a restore that are held back read as a backup does: by small requests, of a low
+ * priority. */
 #include <linux/ioprio.h>
 
 #include "engine/base/clock.h"
@@ -12,7 +12,7 @@
 
 /* ---- of requests for whole chunks of data ---- */
 
-static atomic_uint reads, gentle_reads, low_reads, usual_reads, fixed_reads;
+static atomic_uint reads, gentle_reads, low_reads, usual_reads;
 
 void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
 void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
@@ -26,7 +26,6 @@ void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct 
     atomic_fetch_add(&gentle_reads, ring->is_gentle);
     atomic_fetch_add(&low_reads, sqe->ioprio == IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, 7));
     atomic_fetch_add(&usual_reads, sqe->ioprio == 0);
-    atomic_fetch_add(&fixed_reads, sqe->opcode == IORING_OP_READ_FIXED);
 }
 
 /* Some other thread waits for a disk all the time. */
@@ -61,7 +60,6 @@ static struct pst_crew begin(enum pst_pace_mode mode)
     atomic_store(&gentle_reads, 0);
     atomic_store(&low_reads, 0);
     atomic_store(&usual_reads, 0);
-    atomic_store(&fixed_reads, 0);
     return (struct pst_crew){.workers = 2, .pace = &pace};
 }
 
@@ -117,7 +115,6 @@ static void without_a_pace_requests_are_as_ever(void)
     expect_restored(&crew);
     CU_ASSERT_EQUAL(atomic_load(&gentle_reads), 0);
     CU_ASSERT_EQUAL(atomic_load(&usual_reads), atomic_load(&reads));
-    CU_ASSERT_EQUAL(atomic_load(&fixed_reads), atomic_load(&reads));
     end();
 }
 
