@@ -454,7 +454,7 @@ static bool is_left_as_copy(const struct pst_archive *archive, int backup, uint3
     if (is)
         pst_log(PST_LOG_WARNING,
                 "%s/%s: left alone: it was copied to here, and is not complete: if nobody is "
-                "copying it any more, copy it once more, or prune it",
+                "copying it any more, copy it once more, or stop the node and prune it",
                 archive->repository->path, layout_backup(number).text);
     return is;
 }

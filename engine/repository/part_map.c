@@ -109,6 +109,7 @@ void pst_backup_parts_free(struct pst_part_set *set)
         free(set->parts[i].salvaged);
     }
     free(set->parts);
+    *set = (struct pst_part_set){0};
 }
 
 struct pst_part_title part_title(const struct pst_part_map *part)

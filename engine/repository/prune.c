@@ -111,7 +111,9 @@ static int check_nodes(const struct prune_claim *claim, uint32_t i)
     if (claim->idle >> i & 1)
         return 0;
     if (backup->state == PST_BACKUP_INCOMPLETE)
-        return refuse(claim, i, -PST_E_BUSY, "a node runs there, and removes itself what it left");
+        return refuse(claim, i, -PST_E_BUSY,
+                      "a node runs there, and removes itself what it left, but nothing that was "
+                      "copied to there: stop it first");
     int marked = archive_is_marked(repository_of(claim, i), claim->handles[i], backup->number);
     if (marked < 0)
         return refuse(claim, i, marked, "read the directory");
@@ -248,7 +250,10 @@ static void pass_on_damage(const struct pst_backup *backup)
     const struct pst_backup_list *list = backup->list;
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
-        if (!other->is_pruned && backup_shares_damage(backup, other))
+        /* damage that was found in it since is not to become older */
+        bool is_noted = other->verified.is_damaged &&
+                        other->verified.unix_ns >= backup->verified.unix_ns;
+        if (!other->is_pruned && !is_noted && backup_shares_damage(backup, other))
             note_suspicion(other, backup);
     }
 }

@@ -113,7 +113,8 @@ static void drop_shut(struct pst_look *look)
 static int map_parts(struct pst_look *look, char *message)
 {
     int error = pst_backup_parts_make(look->backup, &look->set, NULL);
-    drop_shut(look);
+    if (!error)
+        drop_shut(look);
     look->set.salvages = true;
     look_log_findings(look);
     if (!error)

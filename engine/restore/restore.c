@@ -346,7 +346,7 @@ static int run_restore(struct restore_run *run, const char *target)
     if (error)
         restore_fail(run, error, "backup %u: %s", run->backup->number, pst_error_text(error));
     /* names that --strip makes the same are none of the backup's */
-    if (error != -ENOKEY)
+    if (error != -ENOKEY || run->options->strip == 0)
         run->result->damages =
             run->findings.damages - run->findings.unverified - run->findings.newer;
     run->result->objects = atomic_load(&run->made);

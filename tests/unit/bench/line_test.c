@@ -30,6 +30,7 @@ static void members_are_found_and_their_likes_are_not(void)
         (void)snprintf(text, sizeof(text), "{\"list\":%s}", no_times[i]);
         CU_ASSERT_EQUAL(line_figures(text, "list", figures, 8), 0);
     }
+    CU_ASSERT_EQUAL(line_figures("{\"list\":[4,5", "list", figures, 8), 0);
     CU_ASSERT_TRUE(line_texts("{\"p\":[\"a]\",\"b\"],\"q\":1}", "p", text, sizeof(text)));
     CU_ASSERT_STRING_EQUAL(text, "\"a]\",\"b\"");
     CU_ASSERT_FALSE(line_texts("{\"p\":[\"a]\",\"b\"]", "p", text, 8));
