@@ -251,8 +251,8 @@ static void pass_on_damage(const struct pst_backup *backup)
     for (size_t i = 0; i < list->count; i++) {
         const struct pst_backup *other = list->backups[i];
         /* damage that was found in it since is not to become older */
-        bool is_noted = other->verified.is_damaged &&
-                        other->verified.unix_ns >= backup->verified.unix_ns;
+        bool is_noted =
+            other->verified.is_damaged && other->verified.unix_ns >= backup->verified.unix_ns;
         if (!other->is_pruned && !is_noted && backup_shares_damage(backup, other))
             note_suspicion(other, backup);
     }
