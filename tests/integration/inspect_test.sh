@@ -176,10 +176,11 @@ json_of_failures() {
     expect_json 'map(select(.message_type == "error")) | length > 0'
 }
 
-# Asks a command for its progress all the time, and stops it to give it time to be asked.
+# Asks a command for its progress all the time, and stops it to give it time to be asked. Without LeakSanitizer, which
+# stops a process at its end, and waits for ever where a SIGCONT undoes that (so does timeout(1), which sends one).
 asking() { # COMMAND…
     trap '' USR1 # of the command too, until it handles it
-    "$@" &
+    ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 "$@" &
     local child=$!
     while kill -USR1 "$child" 2>/dev/null && kill -STOP "$child"; do
         sleep 0.05
