@@ -113,15 +113,14 @@ void pst_give_to_owner(int dirfd, int fd)
         (void)!fchown(fd, directory.st_uid, directory.st_gid); /* a root that may not: as it is */
 }
 
-/* mode 0: pst_step_create's */
-static int create(int dirfd, const char *name, mode_t mode, const void *data, size_t bytes,
-                  struct pst_durable_context *context)
+static int create(int dirfd, const char *name, mode_t mode, bool is_the_owners, const void *data,
+                  size_t bytes, struct pst_durable_context *context)
 {
     int flags = O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC;
-    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode ? mode : 0600));
+    int fd = (int)CALL(context, "create", openat(dirfd, name, flags, mode));
     if (fd < 0)
         return fd;
-    if (!mode)
+    if (is_the_owners)
         pst_give_to_owner(dirfd, fd);
     int error = fill_file(fd, data, bytes, 0, context);
     if (error)
@@ -132,7 +131,7 @@ static int create(int dirfd, const char *name, mode_t mode, const void *data, si
 int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
                     struct pst_durable_context *context)
 {
-    return create(dirfd, name, 0, data, bytes, context);
+    return create(dirfd, name, 0600, true, data, bytes, context);
 }
 
 int pst_step_end_file(int dirfd, const char *name, uint64_t offset, const void *data, size_t bytes,
@@ -156,7 +155,7 @@ int pst_durable_create(const char *path, mode_t mode, const void *data, size_t b
     if (!folder)
         return -ENOMEM;
     int dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int error = dirfd < 0 ? -errno : create(dirfd, name, mode, data, bytes, NULL);
+    int error = dirfd < 0 ? -errno : create(dirfd, name, mode, false, data, bytes, NULL);
     if (!error)
         error = pst_durable_sync_dir(dirfd, NULL);
     if (dirfd >= 0)

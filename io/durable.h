@@ -52,9 +52,9 @@ void pst_give_to_owner(int dirfd, int fd);
 /*
  * Single steps, for a caller that puts them together itself (engine/repository): each can be made
  * to fail by the context's fault, and says in it which system call failed. None syncs a directory.
- * create: a new file, mode 0600, of the
- * directory's owner if root makes it, its contents written and synced; after an error nothing is
- * left of it. rename: inside one directory; without replace -EEXIST where `to` is there.
+ * create: a new file, mode 0600, of the directory's owner if root makes it, its contents written
+ * and synced; after an error nothing is left of it. rename: inside one directory; without replace
+ * -EEXIST where `to` is there.
  */
 PST_MUST_USE int pst_step_create(int dirfd, const char *name, const void *data, size_t bytes,
                                  struct pst_durable_context *context);

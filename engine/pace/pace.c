@@ -83,6 +83,7 @@ static void tallies_open(struct pst_pace *pace)
 {
     size_t bytes = PACE_TALLIES * sizeof(*pace->tallies);
     pace->tallies = aligned_alloc(_Alignof(struct pace_tally), bytes);
+    pace->tallies_count = pace->tallies ? PACE_TALLIES : 1;
     if (pace->tallies)
         memset(pace->tallies, 0, bytes);
     else
@@ -98,15 +99,14 @@ static void tallies_close(struct pst_pace *pace)
 static struct pace_tally *tally_of_next(struct pst_pace *pace)
 {
     uint32_t number = atomic_fetch_add_explicit(&pace->shares, 1, RELAXED);
-    return pace->tallies == &of_all ? &of_all : &pace->tallies[number % PACE_TALLIES];
+    return &pace->tallies[number % pace->tallies_count];
 }
 
 static struct pace_sums sums_of(const struct pst_pace *pace)
 {
     struct pace_sums sums = {0};
-    uint32_t count =
-        get_small(&pace->shares) < PACE_TALLIES ? get_small(&pace->shares) : PACE_TALLIES;
-    for (uint32_t i = 0; i < (pace->tallies == &of_all ? 1 : count); i++) {
+    uint32_t shares = get_small(&pace->shares);
+    for (uint32_t i = 0; i < shares && i < pace->tallies_count; i++) {
         const struct pace_tally *tally = &pace->tallies[i];
         sums.bytes += get(&tally->bytes);
         sums.wait_ns += get(&tally->wait_ns);

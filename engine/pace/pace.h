@@ -49,7 +49,8 @@ struct pst_pace {
     _Atomic uint32_t is_gentle;
     _Atomic uint32_t reason; /* enum pst_pace_reason */
 
-    struct pace_tally *tallies;  /* PACE_TALLIES; where there was no memory, one for all */
+    struct pace_tally *tallies;
+    uint32_t tallies_count;      /* PACE_TALLIES; where there was no memory, one for all */
     _Atomic uint32_t shares;     /* that were opened */
     _Atomic uint32_t step;       /* their number */
     _Atomic uint64_t step_at_ns; /* the next one */

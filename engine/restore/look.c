@@ -53,6 +53,7 @@ static bool has_nodes(const struct pst_backup *backup)
 static int list_sources(struct pst_look *look)
 {
     const struct pst_backup *backup = look->backup;
+    bool shows_nodes = has_nodes(backup);
     uint32_t count = 0;
     for (uint32_t i = 0; i < backup->cluster.nodes_count; i++)
         count += backup->nodes[i].sources_count;
@@ -67,7 +68,7 @@ static int list_sources(struct pst_look *look)
             source->instance = node->sources[j].instance;
             source->name = node->sources[j].name;
             bool has_name = node->sources_count > 1;
-            if (has_nodes(backup))
+            if (shows_nodes)
                 snprintf(source->prefix, sizeof(source->prefix), "%u/%s", node->node, source->name);
             else if (has_name)
                 snprintf(source->prefix, sizeof(source->prefix), "%s", source->name);
@@ -202,10 +203,10 @@ static size_t name_bytes(const char *name)
 
 bool pst_look_needs_keys(const struct pst_backup *backup, const char *name)
 {
-    bool needs = false;
+    bool needs = false, shows_nodes = has_nodes(backup);
     for (uint32_t i = 0; backup->is_shut && i < backup->cluster.nodes_count; i++) {
         char node[16] = "";
-        if (has_nodes(backup))
+        if (shows_nodes)
             snprintf(node, sizeof(node), "%u", backup->cluster.nodes[i].node);
         bool is_there = below(name, node, strlen(node)) || below(node, name, name_bytes(name));
         needs = needs || (is_there && backup_is_shut(backup, i));

@@ -126,16 +126,6 @@ static void expect(int expected, const char *says)
     free(log);
 }
 
-static int verify(void)
-{
-    struct pst_verify_job job;
-    struct pst_verify_outcome outcome;
-    pst_verify_job_init(&job);
-    pst_verify_outcome_init(&outcome);
-    job.directory = scratch;
-    return pst_run_verify(&job, &outcome);
-}
-
 /* ---- fragments ---- */
 
 #define SPOIL(name, statement)                                                                     \
@@ -306,7 +296,7 @@ static void what_does_not_fit_together_fails_the_backup(void)
         bad.source.list = list_couple;
         expect(coupled->says ? -EINVAL : 0, coupled->says);
         if (!coupled->says)
-            CU_ASSERT_EQUAL(verify(), 0);
+            CU_ASSERT_EQUAL(verify_in(scratch), 0);
     }
 }
 
@@ -512,7 +502,7 @@ static void a_part_of_a_file_that_shrinks_is_restored(void)
     close(fd);
     expect(0, "bad: a: the file changed while it was read");
     close(bad.source.root_fd);
-    CU_ASSERT_EQUAL(verify(), 0);
+    CU_ASSERT_EQUAL(verify_in(scratch), 0);
 }
 
 static void a_produce_that_blocks_is_named(void)

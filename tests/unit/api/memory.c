@@ -213,3 +213,13 @@ void job_for(struct pst_backup_job *job, struct pst_source *const *source, const
     job->sources_count = 1;
     job->run.ldms = 2;
 }
+
+int verify_in(const char *directory)
+{
+    struct pst_verify_job job;
+    struct pst_verify_outcome outcome;
+    pst_verify_job_init(&job);
+    pst_verify_outcome_init(&outcome);
+    job.directory = directory;
+    return pst_run_verify(&job, &outcome);
+}

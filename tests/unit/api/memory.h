@@ -28,4 +28,7 @@ bool memory_is_in(const struct memory *memory, const char *path);
 /* A job for one source, by 2 LDMs, into directory. */
 void job_for(struct pst_backup_job *job, struct pst_source *const *source, const char *directory);
 
+/* What a verify of the newest backup in directory returns. */
+int verify_in(const char *directory);
+
 #endif

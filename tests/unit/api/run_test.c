@@ -56,16 +56,6 @@ static int back_up(struct memory *memory, const char *directory, uint32_t *numbe
     return error;
 }
 
-static int verify(const char *directory)
-{
-    struct pst_verify_job job;
-    struct pst_verify_outcome outcome;
-    pst_verify_job_init(&job);
-    pst_verify_outcome_init(&outcome);
-    job.directory = directory;
-    return pst_run_verify(&job, &outcome);
-}
-
 static int restore(const char *directory, const char *id, const char *target)
 {
     struct pst_restore_job job;
@@ -123,7 +113,7 @@ static void two_backups_one_after_the_other(void)
     uint32_t fds = entries_of("/proc/self/fd"), threads = entries_of("/proc/self/task");
     CU_ASSERT_EQUAL(back_up(&memory, to, &number), 0);
     CU_ASSERT_EQUAL(number, 2);
-    CU_ASSERT_EQUAL(verify(to), 0);
+    CU_ASSERT_EQUAL(verify_in(to), 0);
     CU_ASSERT_EQUAL(restore(to, NULL, in_scratch("second", target)), 0);
     CU_ASSERT_TRUE(memory_is_in(&memory, in_scratch("second/bytes", file)));
     CU_ASSERT_EQUAL(restore(to, "1", in_scratch("first", target)), 0);
@@ -169,7 +159,7 @@ static void one_backup_in_two_directories(void)
                            in_scratch("decision/BACKUP-1/BACKUP-1.cluster.manifest", target)),
                     0);
     CU_ASSERT_EQUAL(unlink(in_scratch("rest/BACKUP-1/BACKUP-1.cluster.manifest.copy", path)), 0);
-    CU_ASSERT_EQUAL(verify(to), -PST_E_NO_BACKUP);
+    CU_ASSERT_EQUAL(verify_in(to), -PST_E_NO_BACKUP);
     pst_verify_job_init(&to_verify);
     pst_verify_outcome_init(&verified);
     to_verify.directory = to;
@@ -275,7 +265,7 @@ static void *run_all_with_signals(void *unused)
     while (atomic_load(&handled) == 0) /* the sender has begun */
         (void)sched_yield();
     CU_ASSERT_EQUAL(back_up(&memory, in_scratch("to", to), NULL), 0);
-    CU_ASSERT_EQUAL(verify(to), 0);
+    CU_ASSERT_EQUAL(verify_in(to), 0);
     CU_ASSERT_EQUAL(restore(to, NULL, in_scratch("out", target)), 0);
     memory_close(&memory);
     pthread_sigmask(SIG_SETMASK, NULL, &after);
@@ -474,7 +464,7 @@ static int run_without_streams(void *unused)
     memory_open(&memory, "memory", 3);
     if (close_range(STDIN_FILENO, STDERR_FILENO, 0) < 0)
         return 77;
-    bool done = back_up(&memory, in_scratch("to", to), NULL) == 0 && verify(to) == 0 &&
+    bool done = back_up(&memory, in_scratch("to", to), NULL) == 0 && verify_in(to) == 0 &&
                 restore(to, NULL, in_scratch("out", target)) == 0 &&
                 memory_is_in(&memory, in_scratch("out/bytes", file));
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) /* so no file can have had its number */
@@ -573,7 +563,7 @@ static void what_goes_wrong_is_told(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(outcome.message, "/proc/backups: no backup was made"));
     CU_ASSERT_PTR_NOT_NULL(strstr(logged, "/proc/backups: cannot be made"));
     CU_ASSERT_PTR_NULL(strstr(logged, "\n"));
-    CU_ASSERT_EQUAL(verify("/proc/backups"), -ENOENT);
+    CU_ASSERT_EQUAL(verify_in("/proc/backups"), -ENOENT);
     CU_ASSERT_EQUAL(restore(scratch, NULL, scratch), -PST_E_NO_BACKUP);
     CU_ASSERT_EQUAL(restore(scratch, NULL, NULL), -EINVAL);
     memory_close(&memory);

@@ -121,16 +121,6 @@ static int back_up(void)
     return pst_run_backup(&job, &outcome);
 }
 
-static int verify(void)
-{
-    struct pst_verify_job job;
-    struct pst_verify_outcome outcome;
-    pst_verify_job_init(&job);
-    pst_verify_outcome_init(&outcome);
-    job.directory = scratch;
-    return pst_run_verify(&job, &outcome);
-}
-
 /* Both where the length of the rows is known before, and where it is not. */
 static void expect_refused(const char *says)
 {
@@ -168,7 +158,7 @@ static void rows_are_rows_however_they_come(void)
         made.has_length = i % 2 == 1;
         made.step = steps[i / 2];
         CU_ASSERT_EQUAL(back_up(), 0);
-        CU_ASSERT_EQUAL(verify(), 0);
+        CU_ASSERT_EQUAL(verify_in(scratch), 0);
     }
 }
 
