@@ -370,46 +370,64 @@ static bool is_meant(const char *text, uint32_t node, const char *name)
            (!slash || strncmp(text, number, (size_t)length) == 0);
 }
 
-/* The source that is meant, of the first node that has it. */
-static const struct pst_manifest_source *find_source(const struct restore_run *run, uint32_t *node)
+/* The sources that are meant; the first of them, and its node. */
+static uint32_t find_sources(const struct restore_run *run,
+                             const struct pst_manifest_source **source, uint32_t *node)
 {
     const char *name = run->options->export->source;
-    for (*node = 0; *node < run->backup->cluster.nodes_count; ++*node) {
-        const struct pst_node_manifest *manifest = &run->backup->nodes[*node];
-        if (!name)
-            return manifest->sources_count == 1 && run->backup->cluster.nodes_count == 1
-                       ? &manifest->sources[0]
-                       : NULL;
-        for (uint32_t i = 0; i < manifest->sources_count; i++)
-            if (is_meant(name, manifest->node, manifest->sources[i].name))
-                return &manifest->sources[i];
+    uint32_t count = 0;
+    for (uint32_t n = 0; n < run->backup->cluster.nodes_count; n++) {
+        const struct pst_node_manifest *manifest = &run->backup->nodes[n];
+        for (uint32_t i = 0; i < manifest->sources_count; i++) {
+            if ((name && !is_meant(name, manifest->node, manifest->sources[i].name)) || count++ > 0)
+                continue;
+            *source = &manifest->sources[i];
+            *node = n;
+        }
     }
-    return NULL;
+    return count;
 }
 
-static int fail_source(struct restore_run *run)
+/* "NAME, NAME" of one node, "NODE/NAME, NODE/NAME" of a cluster. */
+static void list_sources(const struct pst_backup *backup, char *names, size_t bytes)
 {
-    const struct pst_node_manifest *node = &run->backup->nodes[0];
-    const char *name = run->options->export->source;
-    char names[256] = "";
-    for (uint32_t i = 0; i < node->sources_count; i++) {
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof(names) - used, "%s%s", i ? ", " : "", node->sources[i].name);
+    size_t used = 0;
+    names[0] = '\0';
+    for (uint32_t n = 0; n < backup->cluster.nodes_count; n++) {
+        const struct pst_node_manifest *manifest = &backup->nodes[n];
+        for (uint32_t i = 0; i < manifest->sources_count && used < bytes; i++) {
+            char number[16] = "";
+            if (backup->cluster.nodes_count > 1)
+                snprintf(number, sizeof(number), "%u/", manifest->node);
+            used += (size_t)snprintf(names + used, bytes - used, "%s%s%s", used ? ", " : "", number,
+                                     manifest->sources[i].name);
+        }
     }
+}
+
+static int fail_source(struct restore_run *run, uint32_t count)
+{
+    const char *name = run->options->export->source;
+    char names[512];
+    list_sources(run->backup, names, sizeof(names));
+    if (count == 0 && name)
+        return restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
     if (!name)
         return restore_fail(run, -ENOKEY,
                             "the backup has several sources: name one with --source: %s", names);
-    return restore_fail(run, -ENOKEY, "the backup has no source %s; it has %s", name, names);
+    return restore_fail(run, -ENOKEY, "several nodes have a source %s: name one with --source: %s",
+                        name, names);
 }
 
 /* Sets rows->exported, or keeps the message of why there is none. */
 static int choose_database(struct rows *rows)
 {
     struct restore_run *run = rows->run;
-    uint32_t node;
-    const struct pst_manifest_source *source = find_source(run, &node);
-    if (!source)
-        return fail_source(run);
+    const struct pst_manifest_source *source = NULL;
+    uint32_t node = 0;
+    uint32_t count = find_sources(run, &source, &node);
+    if (count != 1)
+        return fail_source(run, count);
     for (size_t i = 0; i < rows->tables.databases_count; i++) {
         const struct object_record *record = rows->tables.databases[i].record;
         if (record->node == node && pst_object_source(object_of(record).id) == source->instance)

@@ -251,10 +251,19 @@ static int by_place(const void *a, const void *b)
         return left->record->node < right->record->node ? -1 : 1;
     if (left_source != right_source)
         return left_source < right_source ? -1 : 1;
-    return strcmp(left->path, right->path);
+    int order = strcmp(left->path, right->path);
+    return order ? order : strcmp(object_path(left->record), object_path(right->record));
 }
 
-/* Of directories that come to have one path, one gives the metadata. */
+/* Whether --strip gives both one path. */
+static bool are_one(const struct short_directory *a, const struct short_directory *b)
+{
+    return a->record->node == b->record->node &&
+           pst_object_source(object_id(a->record)) == pst_object_source(object_id(b->record)) &&
+           strcmp(a->path, b->path) == 0;
+}
+
+/* Of directories that come to have one path, the first by name in the backup gives the metadata. */
 static int merge_directories(struct selecting *selecting)
 {
     const struct objects *found = &selecting->found;
@@ -270,7 +279,7 @@ static int merge_directories(struct selecting *selecting)
     }
     qsort(directories, count, sizeof(*directories), by_place);
     for (size_t i = 1; i < count; i++) {
-        if (by_place(&directories[i - 1], &directories[i]) == 0)
+        if (are_one(&directories[i - 1], &directories[i]))
             atomic_store(&directories[i].record->made, false);
     }
     free(directories);

@@ -59,7 +59,7 @@ refused() {
     expect_message 'backup 1 has no object nothing\*'
     expect_exit 2 "$penstock" restore --from "$backups" --target "$disk/target" 1 --path etc/app/readme --strip 3
     expect_message '--strip 3 leaves nothing of the name etc/app/readme'
-    mkdir "$tree/srv/app"
+    mkdir -m 711 "$tree/srv/app"
     echo clash >"$tree/srv/app/readme"
     expect_exit 0 "$penstock" backup --source "dir:$tree" --to "$disk/clash"
     expect_exit 2 "$penstock" restore --from "$disk/clash" --target "$disk/target" --path '**/readme' --strip 1
@@ -70,6 +70,7 @@ refused() {
     expect_absent "$disk/target"
     expect_exit 0 "$penstock" restore --from "$disk/clash" --target "$disk/merged" --path srv/app/readme --path etc/app/main.conf --strip 1
     expect_names "$disk/merged" $'./app\n./app/main.conf\n./app/readme'
+    [ "$(stat -c %a "$disk/merged/app")" = 750 ] || fail 'the mode is not that of etc/app'
     rm -r "$tree/srv/app"
 }
 

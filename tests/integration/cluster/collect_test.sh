@@ -238,8 +238,8 @@ lines_of_numbers() {
 partial() {
     stop_nodes
     unset 'process[2]'
-    start_node 1 1 "dir:$disk/tree1"
-    start_node 3 3 "dir:$disk/tree3"
+    start_node 1 1 "dir:$disk/tree1" same=synthetic:rows=10
+    start_node 3 3 "dir:$disk/tree3" same=synthetic:rows=20
     wait_until sees_live 1 2
     wait_until sees_live 3 2
     expect_exit 1 "$penstock" backup --node "$memory/1.socket"
@@ -260,6 +260,10 @@ partial() {
     expect_exit 0 "$penstock" verify "${all[@]}" 5
     expect_exit 0 "$penstock" ls "${all[@]}"
     expect_message 'warning: backup 6 is partial: node 2 is missing'
+    expect_exit 2 "$penstock" export "${all[@]}" --to "$disk/rows" --source same
+    expect_message 'several nodes have a source same: name one with --source: 1/same, 1/tree1, 3/same, 3/tree3'
+    expect_exit 2 "$penstock" export "${all[@]}" --to "$disk/rows" --source 3/same
+    expect_message 'source same .same=synthetic:rows=20. was not backed up row by row'
     expect_exit 0 "$penstock" restore "${all[@]}" --target "$disk/partial"
     expect_message 'partial.*node 2 is missing'
     compare_trees "$disk/tree1" "$disk/partial/1/tree1"
