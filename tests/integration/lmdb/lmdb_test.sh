@@ -443,9 +443,9 @@ damaged_rows() {
     # a table of many rows between two small ones
     for at in alpha middle omega; do
         printf 'VERSION=3\nformat=bytevalue\ndatabase=%s\ntype=btree\nmapsize=33554432\nHEADER=END\n' "$at"
-        for ((i = 10000; i < ($([ "$at" = middle ] && echo 13000 || echo 10010)); i++)); do
-            printf ' %s\n %s\n' "$(printf '%s' "$i" | od -An -tx1 | tr -d ' \n')" "$(printf '%0400d' "$i" | od -An -v -tx1 | tr -d ' \n')"
-        done
+        # each digit as mdb_load wants it
+        seq 10000 "$([ "$at" = middle ] && echo 12999 || echo 10009)" |
+            awk '{ printf " %s\n %0400d\n", $1, $1 }' | sed 's/[0-9]/3&/g'
         echo DATA=END
     done >"$memory/dump"
     mdb_load -f "$memory/dump" "$memory/env"
