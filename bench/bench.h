@@ -1,8 +1,8 @@
 /*
  * The subcommands of penstock-bench. Each gets its own argc and argv (argv[0] is its name) and
  * returns the exit code: 0 done, 1 failed, 2 usage, 77 cannot run here. What they share: choices.h
- * (options), facts.h (where they ran), program.h (runs of others), result.h (rounds), figures.h,
- * samples.h and latency.h (statistics), line.h (JSON).
+ * (options), facts.h (where they ran), program.h (runs of others), rounds.h, result.h (what they
+ * took), figures.h, samples.h and latency.h (statistics), line.h (JSON).
  */
 #ifndef PST_BENCH_BENCH_H
 #define PST_BENCH_BENCH_H

@@ -13,7 +13,7 @@
 
 #define CHOICES_MAX 40u
 #define CHOICE_FIRST 256 /* what getopt_long returns of the first one */
-#define ROUNDS "rounds"  /* where these are all that is repeated */
+#define REPEAT "repeat"
 
 static void print_usage(FILE *out, const char *name, const struct choice *choices, const char *more)
 {
@@ -30,8 +30,8 @@ static void print_usage(FILE *out, const char *name, const struct choice *choice
             if (number > 0)
                 (void)fprintf(out, " (default: %s)", choices_size_text(number, size));
         }
-        if (strcmp(choice->name, ROUNDS) == 0)
-            (void)fprintf(out, "; --repeat is another name of it");
+        if (strcmp(choice->name, REPEAT) == 0)
+            (void)fprintf(out, "; --rounds is another name of it");
         if (choice->kind == CHOICE_TEXT && *(const char *const *)choice->value)
             (void)fprintf(out, " (default: %s)", *(const char *const *)choice->value);
         (void)fputc('\n', out);
@@ -112,8 +112,8 @@ static void list_options(const struct choice *choices, struct option *options)
         bench_must(count < CHOICES_MAX, "a table of options");
         int has_argument = choice->kind == CHOICE_SWITCH ? no_argument : required_argument;
         *options++ = (struct option){choice->name, has_argument, NULL, CHOICE_FIRST + (int)count};
-        if (strcmp(choice->name, ROUNDS) == 0)
-            *options++ = (struct option){"repeat", has_argument, NULL, CHOICE_FIRST + (int)count};
+        if (strcmp(choice->name, REPEAT) == 0)
+            *options++ = (struct option){"rounds", has_argument, NULL, CHOICE_FIRST + (int)count};
     }
 }
 
@@ -144,22 +144,35 @@ static int parse(int argc, char **argv, const struct choice *choices, const char
     return refer_to_help(argv[0]);
 }
 
+/* Of the last subcommand that was parsed: there is one in a process. */
+static const struct choice *current;
+
+static void print_configuration(void)
+{
+    const char *separator = "";
+    for (const struct choice *choice = current; choice->name; choice++) {
+        const char *text = choice->kind == CHOICE_TEXT ? *(const char **)choice->value : NULL;
+        uint64_t number = 0;
+        printf("%s\"--%s\":", separator, choice->name);
+        separator = ",";
+        if (choice->kind == CHOICE_COUNT || choice->kind == CHOICE_BYTES)
+            number = *(const uint64_t *)choice->value;
+        if (text)
+            facts_print_text(text);
+        else if (choice->kind == CHOICE_SWITCH)
+            printf(*(const bool *)choice->value ? "true" : "false");
+        else if (choice->kind == CHOICE_SECONDS)
+            printf("%g", *(const double *)choice->value);
+        else if (number > 0)
+            printf("%llu", (unsigned long long)number);
+        else
+            printf("null"); /* what it stands for, --help says */
+    }
+}
+
 int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest)
 {
     return parse(argc, argv, choices, more, "+", rest);
-}
-
-int choices_parse_operand(int argc, char **argv, const struct choice *choices, const char *more,
-                          const char **operand)
-{
-    int rest, status = parse(argc, argv, choices, more, "", &rest);
-    if (status >= 0)
-        return status;
-    *operand = argv[rest];
-    if (rest + 1 == argc)
-        return -1;
-    (void)fprintf(stderr, "penstock-bench: %s takes one %s\n", argv[0], more);
-    return refer_to_help(argv[0]);
 }
 
 static bool parse_cpus(const char *text, cpu_set_t *cpus)
@@ -191,13 +204,12 @@ static bool move_to(const char *list)
            sched_getaffinity(0, sizeof(got), &got) == 0 && CPU_EQUAL(&cpus, &got);
 }
 
-int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,
-                  struct common_choices *common)
+/* -1, or the exit code. */
+static int put_into_force(const struct choice *choices, struct common_choices *common)
 {
     static char beside[PROGRAM_PATH_BYTES];
-    int status = choices_parse(argc, argv, choices, more, rest);
-    if (status >= 0)
-        return status;
+    current = choices;
+    facts_note_configuration(print_configuration);
     if (common->penstock)
         facts_note_program(common->penstock);
     else
@@ -206,4 +218,24 @@ int choices_begin(int argc, char **argv, const struct choice *choices, const cha
         return -1;
     (void)fprintf(stderr, "penstock-bench: --cpus: cannot run on all of '%s'\n", common->cpus);
     return 2;
+}
+
+int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,
+                  struct common_choices *common)
+{
+    int status = choices_parse(argc, argv, choices, more, rest);
+    return status >= 0 ? status : put_into_force(choices, common);
+}
+
+int choices_begin_operand(int argc, char **argv, const struct choice *choices, const char *more,
+                          const char **operand, struct common_choices *common)
+{
+    int rest, status = parse(argc, argv, choices, more, "", &rest);
+    if (status >= 0)
+        return status;
+    *operand = argv[rest];
+    if (rest + 1 == argc)
+        return put_into_force(choices, common);
+    (void)fprintf(stderr, "penstock-bench: %s takes one %s\n", argv[0], more);
+    return refer_to_help(argv[0]);
 }

@@ -26,7 +26,7 @@ struct choice {
 
 #define CHOICES_ROUNDS_MAX 512u
 
-/* What all subcommands that measure by rounds have. */
+/* What all subcommands that measure have. */
 struct common_choices {
     uint64_t repeat;  /* rounds that are counted, at least */
     double runtime_s; /* more rounds until they have taken so long */
@@ -38,12 +38,15 @@ struct common_choices {
     bool json;
 };
 
-#define COMMON_CHOICES(common)                                                                     \
-    {"repeat",          CHOICE_COUNT,       "N",                                                   \
-     &(common)->repeat, CHOICES_ROUNDS_MAX, "rounds that count, at least"},                        \
-        {"runtime", CHOICE_SECONDS,                                                                \
-         "S",       &(common)->runtime_s,                                                          \
-         1000000,   "more rounds until they have taken so long, up to 512 in all"},                \
+/* Of one that takes no program. most, what: of its rounds, as they may be asked for. */
+#define MEASURING_CHOICES(common, most, what)                                                      \
+    {"repeat", CHOICE_COUNT, "N", &(common)->repeat, (most), what},                                \
+        {"runtime",                                                                                \
+         CHOICE_SECONDS,                                                                           \
+         "S",                                                                                      \
+         &(common)->runtime_s,                                                                     \
+         1000000,                                                                                  \
+         "more rounds until they have taken so long, up to 512 in all, or batches of them"},       \
         {"ramp",                                                                                   \
          CHOICE_SECONDS,                                                                           \
          "S",                                                                                      \
@@ -53,30 +56,34 @@ struct common_choices {
         {"seed",          CHOICE_COUNT, "N",                                                       \
          &(common)->seed, UINT32_MAX,   "of the order of runs, and of data that is made"},         \
         {"cpus", CHOICE_TEXT, "LIST", &(common)->cpus, 0, "CPUs to run on, such as 0-3,8"},        \
-        {"penstock",          CHOICE_TEXT, "PATH",                                                 \
-         &(common)->penstock, 0,           "program to measure; by default the one beside this"},  \
     {                                                                                              \
         "json", CHOICE_SWITCH, NULL, &(common)->json, 0, "JSON lines on standard output"           \
     }
+
+#define COMMON_CHOICES(common)                                                                     \
+    {"penstock",          CHOICE_TEXT, "PATH",                                                     \
+     &(common)->penstock, 0,           "program to measure; by default the one beside this"},      \
+        MEASURING_CHOICES(common, CHOICES_ROUNDS_MAX, "rounds that count, at least")
 
 #define COMMON_CHOICES_DEFAULT(rounds)                                                             \
     {                                                                                              \
         .repeat = (rounds), .seed = 1                                                              \
     }
 
-/* The last of choices has no name. more: what else the subcommand takes, for --help, or NULL: it
- * takes no other arguments. -1: go on, *rest is the index of the first such argument; else the exit
- * code, with everything said. */
+/* The last of choices has no name; they and their values are borrowed until the end: facts.h prints
+ * them. more: what else the subcommand takes, for --help, or NULL: it takes no other arguments. -1:
+ * go on, *rest is the index of the first such argument; else the exit code, with everything said.
+ */
 int choices_parse(int argc, char **argv, const struct choice *choices, const char *more, int *rest);
-
-/* The same of a subcommand that takes one other argument, which *operand gets. */
-int choices_parse_operand(int argc, char **argv, const struct choice *choices, const char *more,
-                          const char **operand);
 
 /* The same of a subcommand that has the common ones, which it puts into force: it moves the process
  * to the CPUs, and finds the program. */
 int choices_begin(int argc, char **argv, const struct choice *choices, const char *more, int *rest,
                   struct common_choices *common);
+
+/* The same of a subcommand that takes one other argument, which *operand gets. */
+int choices_begin_operand(int argc, char **argv, const struct choice *choices, const char *more,
+                          const char **operand, struct common_choices *common);
 
 /* "1,2,4" as numbers, "64K,1M" too, each from 1 to max. Returns how many, or 0: it is no such list,
  * or longer than room. */

@@ -14,7 +14,7 @@
 #include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
-#include "bench/samples.h"
+#include "bench/rounds.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "engine/transform/lz4/lz4_codec.h"
@@ -152,12 +152,6 @@ static double rate(const struct data *data, uint64_t ns)
     return (double)data->chunks * CHUNK_BYTES * 1e3 / (double)ns;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void print_json(const struct codec *codec, const struct data *data,
                        double seconds[2][RESULT_ROUNDS_MAX], uint32_t rounds)
 {
@@ -170,39 +164,47 @@ static void print_json(const struct codec *codec, const struct data *data,
     }
 }
 
-static void run_codec(struct codec *codec, const struct data *data, uint32_t rounds, bool json)
+static void take_both(struct codec *codec, const struct data *data, const struct rounds *rounds,
+                      struct took took[2])
+{
+    for (uint32_t chunk = 0; chunk < data->chunks; chunk++) {
+        for (uint32_t i = 0; i < 2; i++) {
+            uint32_t way = (rounds->order[i] + chunk) % 2;
+            (way == 0 ? in_steps : at_once)(codec, data, chunk, &took[way]);
+        }
+    }
+}
+
+static void run_codec(struct codec *codec, const struct data *data,
+                      const struct common_choices *common)
 {
     static double seconds[2][RESULT_ROUNDS_MAX]; /* of CPU time */
-    double ratios[RESULT_ROUNDS_MAX];
     struct took best[2] = {{0}, {0}};
     uint64_t longest_ns = 0;
+    struct rounds rounds = rounds_of(common, 2);
     open_codec(codec);
-    for (uint32_t round = 0; round < rounds; round++) {
+    while (rounds_next(&rounds)) {
         struct took took[2] = {{0}, {0}};
-        for (uint32_t chunk = 0; chunk < data->chunks; chunk++) {
-            for (uint32_t i = 0; i < 2; i++) {
-                uint32_t way = (i + round + chunk) % 2;
-                (way == 0 ? in_steps : at_once)(codec, data, chunk, &took[way]);
-            }
-        }
-        ratios[round] = (double)took[1].ns / (double)took[0].ns;
+        take_both(codec, data, &rounds, took);
+        if (!rounds.counts)
+            continue;
         longest_ns = took[0].longest_step_ns > longest_ns ? took[0].longest_step_ns : longest_ns;
         for (uint32_t way = 0; way < 2; way++) {
-            seconds[way][round] = (double)took[way].ns / 1e9;
-            if (round == 0 || took[way].ns < best[way].ns)
+            seconds[way][rounds.counted] = (double)took[way].ns / 1e9;
+            if (rounds.counted == 0 || took[way].ns < best[way].ns)
                 best[way] = took[way];
         }
     }
     close_codec(codec);
-    if (json) {
-        print_json(codec, data, seconds, rounds);
+    if (common->json) {
+        print_json(codec, data, seconds, rounds.counted);
         return;
     }
-    qsort(ratios, rounds, sizeof(ratios[0]), by_value);
+    struct figures_range ratio = figures_paired(seconds[1], seconds[0], rounds.counted);
     double raw_bytes = (double)data->chunks * CHUNK_BYTES;
-    printf("%-7s  %9.0f  %9.0f  %6.2f [%.2f, %.2f]  %8.3f  %8.3f  %10.2f\n", codec->name,
-           rate(data, best[0].ns), rate(data, best[1].ns), ratios[rounds / 2], ratios[rounds / 10],
-           ratios[rounds - 1 - rounds / 10], raw_bytes / (double)best[0].stored_bytes,
+    printf("%-7s  %9.0f  %9.0f", codec->name, rate(data, best[0].ns), rate(data, best[1].ns));
+    result_print_range(&ratio, 1, 4, 2);
+    printf("  %8.3f  %8.3f  %10.2f\n", raw_bytes / (double)best[0].stored_bytes,
            raw_bytes / (double)best[1].stored_bytes, (double)longest_ns / 1e6);
 }
 
@@ -224,12 +226,12 @@ static bool read_data(const char *path, struct data *data)
 
 static void print_heading(const struct data *data, uint32_t rounds)
 {
-    printf(
-        "%u chunks of 1 MiB, %u rounds; MB/s of CPU time in the best round; ratio of rates, median "
-        "[10 %%, 90 %%] of rounds; in steps beside the library at once\n"
-        "%-7s  %9s  %9s  %19s  %8s  %8s  %10s\n",
-        data->chunks, rounds, "codec", "in steps", "at once", "ratio of rates", "shrinks",
-        "at once", "longest ms");
+    printf("%u chunks of 1 MiB, %u rounds or more; MB/s of CPU time in the best round; ratio of "
+           "rates, "
+           "median [95 %%] of rounds; in steps beside the library at once\n"
+           "%-7s  %9s  %9s  %18s  %8s  %8s  %10s\n",
+           data->chunks, rounds, "codec", "in steps", "at once", "ratio of rates", "shrinks",
+           "at once", "longest ms");
 }
 
 int bench_codec(int argc, char **argv)
@@ -241,15 +243,13 @@ int bench_codec(int argc, char **argv)
                                     {.name = "zstd:9", .level = 9},
                                     {.name = "aes-gcm", .is_cipher = true}};
     struct data data = {0};
-    uint64_t rounds = 10;
-    bool json = false;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(10);
     const char *file;
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX,
-         "over the file's first 256 MiB for each codec, up to 512"},
-        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&common, RESULT_ROUNDS_MAX,
+                          "rounds over the file's first 256 MiB for each codec, up to 512"),
         {0}};
-    int status = choices_parse_operand(argc, argv, choices, "FILE", &file);
+    int status = choices_begin_operand(argc, argv, choices, "FILE", &file, &common);
     if (status >= 0)
         return status;
     if (!read_data(file, &data)) {
@@ -258,12 +258,12 @@ int bench_codec(int argc, char **argv)
         return 1;
     }
     const char *const places[] = {file, NULL};
-    if (json)
+    if (common.json)
         facts_print(true, argv, places);
     else
-        print_heading(&data, (uint32_t)rounds);
+        print_heading(&data, (uint32_t)common.repeat);
     for (uint32_t i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++)
-        run_codec(&codecs[i], &data, (uint32_t)rounds, json);
+        run_codec(&codecs[i], &data, &common);
     free(data.raw);
     free(data.stored);
     return 0;

@@ -16,6 +16,7 @@
 #include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "penstock/limits.h"
@@ -29,7 +30,7 @@ struct origin {
     int fd;
     uint64_t mib;
     bool hashes;
-    bool json;
+    struct common_choices common;
 };
 
 static bool take(const struct origin *origin, size_t at, char *chunk)
@@ -62,7 +63,7 @@ static void print_json(const struct origin *origin, const double *seconds, uint3
     result_print_rounds(key, origin->mib * MIB, seconds, seconds, rounds);
 }
 
-static int measure(const struct origin *origin, uint32_t rounds)
+static int measure(const struct origin *origin)
 {
     char *chunk = aligned_alloc(HUGE_BYTES, HUGE_BYTES); /* as an LDM's buffers lie */
     if (!chunk || madvise(chunk, HUGE_BYTES, MADV_HUGEPAGE) != 0) {
@@ -73,22 +74,24 @@ static int measure(const struct origin *origin, uint32_t rounds)
     bench_pin(0);
     static double seconds[RESULT_ROUNDS_MAX];
     bool is_read = true;
-    for (uint32_t i = 0; i < rounds && is_read; i++) {
-        seconds[i] = run_round(chunk, origin);
-        is_read = seconds[i] >= 0;
-        if (is_read && !origin->json)
-            printf("%.3f\n", (double)origin->mib * (double)MIB / 1e9 / seconds[i]);
+    struct rounds rounds = rounds_of(&origin->common, 1);
+    while (is_read && rounds_next(&rounds)) {
+        uint32_t round = rounds.counted;
+        seconds[round] = run_round(chunk, origin);
+        is_read = seconds[round] >= 0;
+        if (is_read && rounds.counts && !origin->common.json)
+            printf("%.3f\n", (double)origin->mib * (double)MIB / 1e9 / seconds[round]);
     }
     free(chunk);
     if (!is_read)
         (void)fprintf(stderr, "the file cannot be read, or has less than %llu MiB\n",
                       (unsigned long long)origin->mib);
-    else if (origin->json)
-        print_json(origin, seconds, rounds);
+    else if (origin->common.json)
+        print_json(origin, seconds, rounds.counted);
     return !is_read;
 }
 
-static int measure_memory(struct origin *origin, uint32_t rounds)
+static int measure_memory(struct origin *origin)
 {
     size_t bytes = origin->mib * MIB;
     origin->data = malloc(bytes);
@@ -96,45 +99,44 @@ static int measure_memory(struct origin *origin, uint32_t rounds)
         (void)fputs("no memory\n", stderr);
         return 1;
     }
-    for (size_t i = 0; i < bytes; i += sizeof(i))
-        memcpy(origin->data + i, &i, sizeof(i));
-    int code = measure(origin, rounds);
+    for (size_t i = 0; i < bytes; i += sizeof(i)) {
+        uint64_t word = origin->common.seed + i;
+        memcpy(origin->data + i, &word, sizeof(word));
+    }
+    int code = measure(origin);
     free(origin->data);
     return code;
 }
 
-static int measure_file(struct origin *origin, const char *path, uint32_t rounds)
+static int measure_file(struct origin *origin, const char *path)
 {
     origin->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (origin->fd < 0) {
         (void)fprintf(stderr, "%s: %s\n", path, strerror(errno));
         return 1;
     }
-    int code = measure(origin, rounds);
+    int code = measure(origin);
     (void)close(origin->fd);
     return code;
 }
 
 int bench_copy_hash(int argc, char **argv)
 {
-    struct origin origin = {.mib = 1024};
+    struct origin origin = {.mib = 1024, .common = COMMON_CHOICES_DEFAULT(10)};
     const char *path = NULL;
-    uint64_t rounds = 10;
     bool copies_only = false;
     const struct choice choices[] = {
         {"mib", CHOICE_COUNT, "N", &origin.mib, 16384, "of memory, up to 16384"},
         {"file", CHOICE_TEXT, "PATH", &path, 0, "read(2) from it, instead of memcpy"},
         {"copy-only", CHOICE_SWITCH, NULL, &copies_only, 0, "without a hash"},
-        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX, "through all of it, up to 512"},
-        {"json", CHOICE_SWITCH, NULL, &origin.json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&origin.common, RESULT_ROUNDS_MAX, "rounds through all of it, up to 512"),
         {0}};
-    int rest, status = choices_parse(argc, argv, choices, NULL, &rest);
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &origin.common);
     if (status >= 0)
         return status;
     origin.hashes = !copies_only;
     const char *const places[] = {path, NULL};
-    if (origin.json)
+    if (origin.common.json)
         facts_print(true, argv, places);
-    return path ? measure_file(&origin, path, (uint32_t)rounds)
-                : measure_memory(&origin, (uint32_t)rounds);
+    return path ? measure_file(&origin, path) : measure_memory(&origin);
 }

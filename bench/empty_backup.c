@@ -3,8 +3,8 @@
  * processes of penstock node with 2 LDMs and one empty directory each, on tmpfs, joined by the
  * fabric of a host or by the one between hosts: as a client on the control socket sees it, and as
  * the node does. Beside two nodes the same signals between as many processes and threads, without
- * files, over rings and over UNIX sockets (exchange.h). The ways take turns, round by round; before
- * each all threads have gone to sleep, and the backups of the round before are removed.
+ * files, over rings and over UNIX sockets (exchange.h). The ways take turns, in an order drawn by
+ * lot for each batch, when all threads have gone to sleep and the last backups are removed.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -26,6 +26,7 @@
 #include "bench/exchange.h"
 #include "bench/facts.h"
 #include "bench/program.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
@@ -57,7 +58,7 @@ struct cluster {
 struct job {
     struct common_choices common;
     const char *directory;
-    uint32_t rounds, nodes;
+    uint32_t nodes;
     struct cluster clusters[FABRICS];
     uint32_t clusters_count;
     struct exchange exchanges[EXCHANGE_WAYS];
@@ -224,8 +225,8 @@ static void cluster_open(const struct job *job, struct cluster *cluster)
     (void)snprintf(cluster->directory, sizeof(cluster->directory), "%s/%s", job->directory,
                    fabric_names[cluster->fabric]);
     bench_must(mkdir(cluster->directory, 0700) == 0, cluster->directory);
-    samples_open(&cluster->by_client, job->rounds);
-    samples_open(&cluster->by_node, job->rounds);
+    samples_open(&cluster->by_client, (uint32_t)job->common.repeat);
+    samples_open(&cluster->by_node, (uint32_t)job->common.repeat);
     make_key(cluster);
     for (uint32_t node = 1; node <= cluster->nodes_count; node++) {
         path_of(cluster, path, "from", node);
@@ -253,24 +254,31 @@ static void cluster_close(struct cluster *cluster)
 
 /* ---- measuring ---- */
 
+static void take_turn(struct job *job, uint32_t turn, bool counts)
+{
+    uint64_t client_ns, node_ns;
+    sleep_ms(2);
+    program_end_if_interrupted();
+    if (turn >= job->clusters_count) {
+        uint32_t way = turn - job->clusters_count;
+        samples_add(counts ? &job->exchanged[way] : NULL, exchange_round(&job->exchanges[way]));
+        return;
+    }
+    struct cluster *cluster = &job->clusters[turn];
+    bench_must(back_up(cluster->client_fd, &client_ns, &node_ns), "backup");
+    samples_add(counts ? &cluster->by_client : NULL, client_ns);
+    samples_add(counts ? &cluster->by_node : NULL, node_ns);
+    remove_backups(cluster);
+}
+
 static void measure(struct job *job)
 {
     uint32_t ways = job->clusters_count + job->exchanges_count;
-    for (uint32_t i = 0; i < job->rounds * ways; i++) {
-        uint32_t turn = i % ways;
-        uint64_t client_ns, node_ns;
-        sleep_ms(2);
-        program_end_if_interrupted();
-        if (turn >= job->clusters_count) {
-            uint32_t way = turn - job->clusters_count;
-            samples_add(&job->exchanged[way], exchange_round(&job->exchanges[way]));
-            continue;
-        }
-        struct cluster *cluster = &job->clusters[turn];
-        bench_must(back_up(cluster->client_fd, &client_ns, &node_ns), "backup");
-        samples_add(&cluster->by_client, client_ns);
-        samples_add(&cluster->by_node, node_ns);
-        remove_backups(cluster);
+    struct rounds batches = rounds_of(&job->common, ways);
+    batches.least = SAMPLES_BATCHES;
+    while (rounds_next(&batches)) {
+        for (uint32_t i = 0; i < samples_of_batch(job->common.repeat) * ways; i++)
+            take_turn(job, batches.order[i % ways], batches.counts);
     }
 }
 
@@ -281,7 +289,7 @@ static void exchanges_open(struct job *job)
     for (uint32_t way = 0; way < job->exchanges_count; way++) {
         exchange_open(&job->exchanges[way], (enum exchange_way)way, fabric);
         (void)exchange_round(&job->exchanges[way]);
-        samples_open(&job->exchanged[way], job->rounds);
+        samples_open(&job->exchanged[way], (uint32_t)job->common.repeat);
     }
 }
 
@@ -304,7 +312,7 @@ static void print_ratio(const struct cluster *ours, const struct cluster *theirs
     double batches[2][SAMPLES_BATCHES];
     samples_batches(&ours->by_node, batches[0]);
     samples_batches(&theirs->by_node, batches[1]);
-    const struct samples_ratio ratio = samples_ratio(batches[0], batches[1]);
+    struct figures_range ratio = figures_paired(batches[0], batches[1], SAMPLES_BATCHES);
     printf("within the node, %s / %s, median of %u batches: %.2f [%.2f, %.2f]\n",
            fabric_names[ours->fabric], fabric_names[theirs->fabric], SAMPLES_BATCHES, ratio.median,
            ratio.low, ratio.high);
@@ -369,7 +377,7 @@ static bool parse_fabrics(struct job *job, const char *list)
     return false;
 }
 
-static struct job job = {.clusters_count = 1, .common = COMMON_CHOICES_DEFAULT(1)};
+static struct job job = {.clusters_count = 1, .common = COMMON_CHOICES_DEFAULT(1000)};
 
 /* Those that an error or an interrupt has left. */
 static void end_nodes(void)
@@ -384,28 +392,26 @@ static void end_nodes(void)
 int bench_empty_backup(int argc, char **argv)
 {
     const char *directory = "/dev/shm", *fabrics = "shm";
-    uint64_t rounds = 1000, nodes = 2;
+    uint64_t nodes = 2;
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000,
-         "backups of each cluster, exchanges of each way; 20 or more"},
         {"nodes", CHOICE_COUNT, "N", &nodes, NODES_MAX,
          "of a cluster, 2 to 16; exchanges only with 2"},
         {"fabric", CHOICE_TEXT, "F[,F]", &fabrics, 0, "shm, quic: a cluster of each"},
-        {"penstock", CHOICE_TEXT, "PATH", &job.common.penstock, 0,
-         "program to run as nodes; by default the one beside this"},
         {"dir", CHOICE_TEXT, "DIR", &directory, 0,
          "where sources, backups and sockets go; give a tmpfs"},
-        {"cpus", CHOICE_TEXT, "LIST", &job.common.cpus, 0, "CPUs to run on, such as 0-3,8"},
-        {"json", CHOICE_SWITCH, NULL, &job.common.json, 0, "JSON lines on standard output"},
+        {"penstock", CHOICE_TEXT, "PATH", &job.common.penstock, 0,
+         "program to run as nodes; by default the one beside this"},
+        MEASURING_CHOICES(
+            &job.common, 1000000,
+            "backups of each cluster, exchanges of each way, in 20 batches, at least"),
         {0}};
     int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &job.common);
     if (status >= 0)
         return status;
-    if (rounds < SAMPLES_BATCHES || nodes < 2 || !parse_fabrics(&job, fabrics)) {
-        (void)fprintf(stderr, "penstock-bench: --rounds, --nodes or --fabric: no such value\n");
+    if (nodes < 2 || !parse_fabrics(&job, fabrics)) {
+        (void)fprintf(stderr, "penstock-bench: --nodes or --fabric: no such value\n");
         return 2;
     }
-    job.rounds = (uint32_t)rounds;
     job.nodes = (uint32_t)nodes;
     job.exchanges_count = job.nodes == 2 ? EXCHANGE_WAYS : 0;
     program_catch_interrupts();
@@ -413,8 +419,9 @@ int bench_empty_backup(int argc, char **argv)
     const char *places[] = {directory, NULL};
     facts_print(job.common.json, argv, places);
     if (!job.common.json)
-        printf("a backup of nothing, %u nodes with 2 LDMs each, %u rounds, %u CPUs, microseconds\n",
-               job.nodes, job.rounds, bench_cpus());
+        printf("a backup of nothing, %u nodes with 2 LDMs each, %u rounds or more, %u CPUs, "
+               "microseconds\n",
+               job.nodes, (uint32_t)job.common.repeat, bench_cpus());
     (void)fflush(stdout);
     run(&job);
     return 0;

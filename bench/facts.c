@@ -138,6 +138,13 @@ static void print_program(bool json)
     print_fact(json, "penstock", text);
 }
 
+static void (*print_configuration)(void);
+
+void facts_note_configuration(void (*print)(void))
+{
+    print_configuration = print;
+}
+
 /* What mountinfo(5) says of the mount that the path lies on. Not found by device: a subvolume of
  * Btrfs has one of its own. */
 static void describe_place(const char *path, char *text, size_t bytes)
@@ -207,6 +214,11 @@ void facts_print(bool json, char **command, const char *const *places)
         print_program(json);
     print_command(json, command);
     print_places(json, places);
+    if (json && print_configuration) {
+        printf(",\"configuration\":{");
+        print_configuration();
+        printf("}");
+    }
     printf(json ? "}\n" : "\n");
     (void)fflush(stdout);
 }

@@ -15,6 +15,10 @@ void facts_refuse_debug(void);
  * build for debugging is refused likewise. */
 void facts_note_program(const char *path);
 
+/* Prints the members of an object, with all options and their values, given or not: a part of the
+ * JSON line. */
+void facts_note_configuration(void (*print)(void));
+
 /* Prints host, kernel, CPUs, NUMA nodes, memory, load, commit, the whole command line, and of the
  * file system of each place (the last one NULL) its kind, device and mount options. */
 void facts_print(bool json, char **command, const char *const *places);

@@ -2,8 +2,8 @@
  * penstock-bench fan-out: one REQ to each of N worker threads, as a hub to its LDMs, until the last
  * CONF is back; over the product's rings and doorbells, and over what others would take. Awake: all
  * threads poll, and yield their core when there is nothing. Asleep: all sleep as soon as there is
- * nothing, the hub too. The ways take turns batch by batch, so that what else runs on the machine
- * strikes all of them.
+ * nothing, the hub too. The ways take turns batch by batch, in an order drawn by lot, so that what
+ * else runs on the machine strikes all of them.
  */
 #include "bench/fan_out.h"
 
@@ -17,6 +17,7 @@
 #include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/program.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
@@ -27,7 +28,6 @@ static const struct fan_out_way *const ways[] = {&fan_out_rings, &fan_out_eventf
 static const uint32_t threads_of[] = {1, 2, 4, 8, 16, 64};
 #define SIZES (sizeof(threads_of) / sizeof(threads_of[0]))
 
-#define BATCHES 5u
 #define STOP UINT32_MAX /* the sequence of the last signal */
 
 struct batch {
@@ -126,59 +126,55 @@ static void print_row(bool json, uint32_t threads, bool may_sleep, const char *n
     printf("\n");
 }
 
-static void run_size(bool json, uint32_t threads, bool may_sleep, uint32_t rounds)
+static void run_size(const struct common_choices *common, uint32_t threads, bool may_sleep)
 {
     struct samples samples[WAYS];
+    struct rounds batches = rounds_of(common, WAYS);
+    uint32_t trips = samples_of_batch(common->repeat);
+    batches.least = SAMPLES_BATCHES;
     for (uint32_t way = 0; way < WAYS; way++)
-        samples_open(&samples[way], rounds);
-    for (uint32_t batch = 0; batch < BATCHES; batch++) {
+        samples_open(&samples[way], SAMPLES_BATCHES * trips);
+    while (rounds_next(&batches)) {
         for (uint32_t i = 0; i < WAYS; i++) {
-            uint32_t way = (i + batch) % WAYS;
-            run_batch(ways[way], threads, may_sleep, rounds / BATCHES, &samples[way]);
+            uint32_t way = batches.order[i];
+            run_batch(ways[way], threads, may_sleep, trips, batches.counts ? &samples[way] : NULL);
         }
     }
     for (uint32_t way = 0; way < WAYS; way++) {
-        print_row(json, threads, may_sleep, ways[way]->name, &samples[way]);
+        print_row(common->json, threads, may_sleep, ways[way]->name, &samples[way]);
         samples_close(&samples[way]);
     }
 }
 
 int bench_fan_out(int argc, char **argv)
 {
-    static struct common_choices common = COMMON_CHOICES_DEFAULT(1);
-    uint64_t rounds = 1000, threads = 0;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(1000);
+    uint64_t threads = 0;
     const char *const places[] = {NULL};
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &rounds, 1000000,
-         "fan-outs for each row, in 5 batches; 20 or more with --json"},
         {"threads", CHOICE_COUNT, "N", &threads, FAN_OUT_THREADS_MAX,
          "only so many workers, up to 64; by default 1, 2, 4, 8, 16 and 64"},
-        {"cpus", CHOICE_TEXT, "LIST", &common.cpus, 0, "CPUs to run on, such as 0-3,8"},
-        {"json", CHOICE_SWITCH, NULL, &common.json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&common, 1000000, "fan-outs for each row, in 20 batches, at least"),
         {0}};
     int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
     if (status >= 0)
         return status;
-    uint32_t rounds_min = common.json ? SAMPLES_BATCHES : BATCHES;
-    if (rounds < rounds_min) {
-        (void)fprintf(stderr, "penstock-bench: --rounds: at least %u\n", rounds_min);
-        return 2;
-    }
     facts_print(common.json, argv, places);
     if (!common.json)
-        printf("one signal to each worker and an answer from each, microseconds; %u rounds a row; "
-               "%u CPUs: %s\n%7s  %-6s  %-13s  %10s  %10s  %10s\n",
-               (uint32_t)rounds, bench_cpus(),
-               bench_cpus() > 2 ? "the hub has one of its own, the workers share the others"
-                                : "all workers share one, so a row grows with their number",
-               "workers", "", "way", "p50", "p99", "p99.9");
+        printf(
+            "one signal to each worker and an answer from each, microseconds; %u rounds a row, or "
+            "more; "
+            "%u CPUs: %s\n%7s  %-6s  %-13s  %10s  %10s  %10s\n",
+            (uint32_t)common.repeat, bench_cpus(),
+            bench_cpus() > 2 ? "the hub has one of its own, the workers share the others"
+                             : "all workers share one, so a row grows with their number",
+            "workers", "", "way", "p50", "p99", "p99.9");
     bench_pin(0);
     for (uint32_t size = 0; size < SIZES; size++) {
         if (threads != 0 && size > 0)
             break;
         for (int may_sleep = 0; may_sleep < 2; may_sleep++)
-            run_size(common.json, threads ? (uint32_t)threads : threads_of[size], may_sleep,
-                     (uint32_t)rounds);
+            run_size(&common, threads ? (uint32_t)threads : threads_of[size], may_sleep);
     }
     return 0;
 }

@@ -3,8 +3,8 @@
  * fabrics and over what the kernel has. A hub takes what has come and sends it on. Throughput: so
  * many in flight. Round trip: one to each hub, until all are back, awake (all poll, and yield) and
  * asleep (all sleep as soon as there is nothing). Fetch: a manifest of 1 MiB from the first hub, in
- * windows of pieces as one archive asks another (engine/node/blob.h). The ways take turns, batch by
- * batch; the first is compared with each other by the medians of the batches.
+ * windows of pieces (engine/node/blob.h). The ways take turns, batch by batch, in an order drawn by
+ * lot; the first is compared with each other by the medians of the batches.
  */
 #include <errno.h>
 #include <sched.h>
@@ -23,13 +23,13 @@
 #include "bench/facts.h"
 #include "bench/program.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"
 
 #define BURST 32u
 #define IN_FLIGHT 512u
-#define BATCHES SAMPLES_BATCHES
 #define WAYS_MAX 8u
 #define BACKLOG 4096u
 #define FETCHED_BYTES (1u << 20)
@@ -51,15 +51,17 @@ struct way {
     struct samples fetches;
     uint64_t forwarded; /* signals, and how long they took */
     uint64_t forwarded_ns;
-    double stream_ns[SAMPLES_BATCHES]; /* a signal's time */
+    double stream_ns[RESULT_ROUNDS_MAX]; /* a signal's time, by batch */
 };
 
 struct job {
     struct ends_place place;
     struct way ways[WAYS_MAX];
     uint32_t ways_count;
-    uint32_t signals, rounds, fetches;
-    bool is_apart, json;
+    struct common_choices common;
+    uint32_t signals, trips, fetches; /* signals and trips: of a batch; fetches: of all */
+    uint32_t batches;                 /* that counted */
+    bool is_apart;
 };
 
 static struct pst_signal signal_make(uint32_t sequence)
@@ -179,9 +181,9 @@ static void way_open(const struct job *job, struct way *way)
     }
     way->end = way->kind->open(&job->place, 1);
     round_trip(job, way, SEQUENCE_ASLEEP); /* no hub polls while it is not its turn */
-    samples_open(&way->trips[SEQUENCE_AWAKE], job->rounds);
-    samples_open(&way->trips[SEQUENCE_ASLEEP], job->rounds);
-    samples_open(&way->fetches, BATCHES);
+    samples_open(&way->trips[SEQUENCE_AWAKE], SAMPLES_BATCHES * job->trips);
+    samples_open(&way->trips[SEQUENCE_ASLEEP], SAMPLES_BATCHES * job->trips);
+    samples_open(&way->fetches, SAMPLES_BATCHES);
 }
 
 static void way_close(const struct job *job, struct way *way)
@@ -218,19 +220,19 @@ static uint64_t stream(const struct job *job, struct way *way, uint32_t count)
     return pst_monotonic_ns() - start_ns;
 }
 
-static void measure_trips(const struct job *job, struct way *way, uint32_t sequence)
+static void measure_trips(const struct job *job, struct way *way, uint32_t sequence, bool counts)
 {
-    for (uint32_t i = 0; i < job->rounds / BATCHES; i++) {
+    for (uint32_t i = 0; i < job->trips; i++) {
         if (sequence == SEQUENCE_ASLEEP)
             (void)usleep(100);
         uint64_t start_ns = pst_monotonic_ns();
         round_trip(job, way, sequence);
-        samples_add(&way->trips[sequence], pst_monotonic_ns() - start_ns);
+        samples_add(counts ? &way->trips[sequence] : NULL, pst_monotonic_ns() - start_ns);
     }
 }
 
 /* A window is asked for when the last one is there. */
-static void measure_fetch(struct way *way)
+static void measure_fetch(struct way *way, bool counts)
 {
     struct pst_signal signals[ENDS_BURST];
     uint64_t start_ns = pst_monotonic_ns();
@@ -243,38 +245,39 @@ static void measure_fetch(struct way *way)
                 sched_yield();
         }
     }
-    samples_add(&way->fetches, pst_monotonic_ns() - start_ns);
+    samples_add(counts ? &way->fetches : NULL, pst_monotonic_ns() - start_ns);
 }
 
-static void measure_batch(const struct job *job, struct way *way, uint32_t batch)
+static void measure_batch(const struct job *job, struct way *way, const struct rounds *batches)
 {
-    uint32_t signals = job->signals / BATCHES;
-    uint64_t took_ns = stream(job, way, signals);
-    way->forwarded += signals;
-    way->forwarded_ns += took_ns;
-    way->stream_ns[batch] = (double)took_ns / signals;
-    if (batch < job->fetches)
-        measure_fetch(way);
-    measure_trips(job, way, SEQUENCE_AWAKE);
-    measure_trips(job, way, SEQUENCE_ASLEEP); /* last: its hubs sleep on */
+    uint64_t took_ns = stream(job, way, job->signals);
+    if (batches->counts) {
+        way->forwarded += job->signals;
+        way->forwarded_ns += took_ns;
+        way->stream_ns[batches->counted] = (double)took_ns / job->signals;
+    }
+    if (batches->counted < job->fetches)
+        measure_fetch(way, batches->counts);
+    measure_trips(job, way, SEQUENCE_AWAKE, batches->counts);
+    measure_trips(job, way, SEQUENCE_ASLEEP, batches->counts); /* last: its hubs sleep on */
 }
 
-static void print_ratio(const double *ours, const double *theirs)
+static void print_ratio(const double *ours, const double *theirs, uint32_t batches)
 {
-    const struct samples_ratio ratio = samples_ratio(ours, theirs);
+    struct figures_range ratio = figures_paired(ours, theirs, batches);
     printf("  %6.2f [%5.2f, %5.2f]", ratio.median, ratio.low, ratio.high);
 }
 
 /* Before the samples are put in order. */
-static void print_ratios(const struct way *way, const struct way *other)
+static void print_ratios(const struct way *way, const struct way *other, uint32_t batches)
 {
-    double ours[BATCHES], theirs[BATCHES];
+    double ours[SAMPLES_BATCHES], theirs[SAMPLES_BATCHES];
     printf("%-14s", other->kind->name);
-    print_ratio(way->stream_ns, other->stream_ns);
+    print_ratio(way->stream_ns, other->stream_ns, batches);
     for (uint32_t i = SEQUENCE_AWAKE; i <= SEQUENCE_ASLEEP; i++) {
         samples_batches(&way->trips[i], ours);
         samples_batches(&other->trips[i], theirs);
-        print_ratio(ours, theirs);
+        print_ratio(ours, theirs, SAMPLES_BATCHES);
     }
     printf("\n");
 }
@@ -293,10 +296,10 @@ static void print_text(struct job *job)
 {
     if (job->ways_count > 1)
         printf("%s / others: medians of %u batches [95 %% interval]\n%-14s  %-22s  %-22s  %s\n",
-               job->ways[0].kind->name, BATCHES, "", "time of a signal", "round trip awake",
+               job->ways[0].kind->name, job->batches, "", "time of a signal", "round trip awake",
                "asleep");
     for (uint32_t i = 1; i < job->ways_count; i++)
-        print_ratios(&job->ways[0], &job->ways[i]);
+        print_ratios(&job->ways[0], &job->ways[i], job->batches);
     printf("\n%-14s %9s %9s  %28s  %28s  %8s\n%-14s %9s %9s  %8s  %8s  %8s  %8s  %8s  %8s  %8s\n",
            "", "million/s", "ns each", "awake", "asleep", "1 MiB", "", "", "", "p50", "p99",
            "p99.9", "p50", "p99", "p99.9", "ms");
@@ -327,13 +330,10 @@ static void print_json(struct job *job)
 {
     for (uint32_t i = 0; i < job->ways_count; i++) {
         const struct way *way = &job->ways[i];
-        double fetches_ns[BATCHES];
-        for (uint32_t k = 0; k < way->fetches.count; k++)
-            fetches_ns[k] = (double)way->fetches.ns[k];
-        print_figures(key_of(job, way, "signal"), way->stream_ns, BATCHES);
+        print_figures(key_of(job, way, "signal"), way->stream_ns, job->batches);
         samples_print_json(&way->trips[SEQUENCE_AWAKE], key_of(job, way, "awake"));
         samples_print_json(&way->trips[SEQUENCE_ASLEEP], key_of(job, way, "asleep"));
-        print_figures(key_of(job, way, "manifest"), fetches_ns, way->fetches.count);
+        samples_print_json(&way->fetches, key_of(job, way, "manifest"));
     }
 }
 
@@ -341,11 +341,14 @@ static void run(struct job *job)
 {
     for (uint32_t i = 0; i < job->ways_count; i++)
         way_open(job, &job->ways[i]);
-    for (uint32_t i = 0; i < BATCHES * job->ways_count; i++) {
-        uint32_t batch = i / job->ways_count;
-        measure_batch(job, &job->ways[(i + batch) % job->ways_count], batch);
+    struct rounds batches = rounds_of(&job->common, job->ways_count);
+    batches.least = SAMPLES_BATCHES;
+    while (rounds_next(&batches)) {
+        for (uint32_t i = 0; i < job->ways_count; i++)
+            measure_batch(job, &job->ways[batches.order[i]], &batches);
     }
-    (job->json ? print_json : print_text)(job);
+    job->batches = batches.counted;
+    (job->common.json ? print_json : print_text)(job);
     for (uint32_t i = 0; i < job->ways_count; i++)
         way_close(job, &job->ways[i]);
 }
@@ -368,11 +371,11 @@ static bool parse_ways(struct job *job, const char *ways)
     return job->ways_count > 0;
 }
 
-static void set_up(struct job *job)
+static void set_up(struct job *job, const char *place)
 {
     uint32_t process = (uint32_t)getpid() & 0x1fff; /* 127.32.0.0…127.63.255.0 */
     program_catch_interrupts();
-    job->place.directory = program_scratch(getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", NULL);
+    job->place.directory = program_scratch(place, NULL);
     job->place.network = UINT32_C(0x7f200000) | process << 8;
     job->place.interfaces[0] = job->is_apart ? APART_HERE : "lo";
     job->place.interfaces[1] = job->is_apart ? APART_THERE : "lo";
@@ -382,11 +385,10 @@ static void set_up(struct job *job)
 
 int bench_forward(int argc, char **argv)
 {
-    static struct job job;
-    static struct common_choices common = COMMON_CHOICES_DEFAULT(1);
-    uint64_t hubs = 1, signals = 200000, rounds = 1000, fetches = 5;
+    static struct job job = {.common = COMMON_CHOICES_DEFAULT(1000)};
+    uint64_t hubs = 1, signals = 200000, fetches = 5;
     const char *over = "shm,unix-32,unix-1";
-    const char *const places[] = {NULL};
+    const char *const places[] = {getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", NULL};
     const struct choice choices[] = {
         {"over", CHOICE_TEXT, "WAY,...", &over, 0,
          "shm, quic-udp, quic-af_packet (root, --apart, one hub), unix-32, unix-1, raw (frames; "
@@ -394,32 +396,30 @@ int bench_forward(int argc, char **argv)
         {"nodes", CHOICE_COUNT, "N", &hubs, ENDS_NODES_MAX - 1,
          "hubs, up to 16: a round trip is one signal to each"},
         {"signals", CHOICE_COUNT, "N", &signals, 1000000000,
-         "signals through the hubs, each way of sending; 20 or more"},
-        {"rounds", CHOICE_COUNT, "N", &rounds, 10000000,
-         "round trips, awake and asleep each; 20 or more"},
-        {"fetches", CHOICE_COUNT, "N", &fetches, BATCHES, "manifests of 1 MiB, up to 20"},
+         "signals through the hubs, each way of sending, in 20 batches"},
+        {"fetches", CHOICE_COUNT, "N", &fetches, SAMPLES_BATCHES, "manifests of 1 MiB, up to 20"},
         {"apart", CHOICE_SWITCH, NULL, &job.is_apart, 0,
          "the hubs in another network namespace, over a veth pair (root, ip, nft; not for shm)"},
-        {"cpus", CHOICE_TEXT, "LIST", &common.cpus, 0, "CPUs to run on, such as 0-3,8"},
-        {"json", CHOICE_SWITCH, NULL, &job.json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&job.common, 10000000,
+                          "round trips, awake and asleep each, in 20 batches, at least"),
         {0}};
-    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &job.common);
     if (status >= 0)
         return status;
-    if (signals < BATCHES || rounds < BATCHES || !parse_ways(&job, over)) {
-        (void)fprintf(stderr, "penstock-bench: --over, --signals or --rounds: no such value\n");
+    if (!parse_ways(&job, over)) {
+        (void)fprintf(stderr, "penstock-bench: --over: no such value\n");
         return 2;
     }
-    job.signals = (uint32_t)signals;
-    job.rounds = (uint32_t)rounds;
+    job.signals = samples_of_batch(signals);
+    job.trips = samples_of_batch(job.common.repeat);
     job.fetches = (uint32_t)fetches;
     job.place.nodes = (uint32_t)hubs + 1;
-    facts_print(job.json, argv, places);
-    set_up(&job);
-    if (!job.json)
-        printf("from one process to %u hubs in others and back; %u CPUs; %u signals; %u round "
-               "trips, microseconds\n\n",
-               job.place.nodes - 1, bench_cpus(), job.signals, job.rounds);
+    facts_print(job.common.json, argv, places);
+    set_up(&job, places[0]);
+    if (!job.common.json)
+        printf("from one process to %u hubs in others and back; %u CPUs; %u signals and %u round "
+               "trips a batch, microseconds\n\n",
+               job.place.nodes - 1, bench_cpus(), job.signals, job.trips);
     (void)fflush(stdout);
     bench_pin(0);
     run(&job);

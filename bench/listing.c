@@ -11,7 +11,7 @@
 #include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
-#include "bench/samples.h"
+#include "bench/rounds.h"
 #include "engine/base/clock.h"
 #include "engine/source/fragment_check.h"
 #include "engine/source/registry/registry.h"
@@ -58,9 +58,8 @@ static uint64_t thread_cpu_ns(void)
     return (uint64_t)time.tv_sec * UINT64_C(1000000000) + (uint64_t)time.tv_nsec;
 }
 
-/* Returns the objects; adds the clock, and the CPU time of the calling thread, an object. */
-static uint64_t list(struct pst_source *source, struct drain *drain, struct samples *clock,
-                     struct samples *cpu)
+/* Returns the objects. *cost: the clock, and the CPU time of the calling thread, an object. */
+static uint64_t list(struct pst_source *source, struct drain *drain, struct program_cost *cost)
 {
     struct pst_source_listing listing;
     int error = pst_source_freeze(source, UINT64_MAX);
@@ -74,78 +73,66 @@ static uint64_t list(struct pst_source *source, struct drain *drain, struct samp
     if (error)
         fail("list", error);
     pst_source_release(source);
-    samples_add(clock, ns / listing.objects);
-    samples_add(cpu, cpu_ns / listing.objects);
+    *cost = (struct program_cost){.seconds = (double)ns / 1e9 / (double)listing.objects,
+                                  .cpu_s = (double)cpu_ns / 1e9 / (double)listing.objects};
     return listing.objects;
 }
 
-static void print_json(uint32_t ldms, const struct samples *clock, const struct samples *cpu)
+static void print(bool json, uint32_t ldms, struct result *result)
 {
-    char key[64];
-    (void)snprintf(key, sizeof(key), "listing, an object, ldms=%u", ldms);
-    samples_print_rounds(clock, cpu, key);
+    if (!json) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "%u LDMs", ldms);
+        result_print_us(name, result);
+        return;
+    }
+    (void)snprintf(result->key, sizeof(result->key), "listing, an object, ldms=%u", ldms);
+    result_print_json(result);
+    result_end_json();
 }
 
-static void print(uint32_t ldms, struct samples *clock, struct samples *cpu)
+static void run(struct pst_source *source, uint32_t ldms_max, uint32_t pause_us,
+                const struct common_choices *common)
 {
-    samples_sort(clock);
-    samples_sort(cpu);
-    printf("%4u  %6.3f [%6.3f, %6.3f]  %6.3f [%6.3f, %6.3f]\n", ldms, samples_us(clock, 500),
-           samples_us(clock, 100), samples_us(clock, 900), samples_us(cpu, 500),
-           samples_us(cpu, 100), samples_us(cpu, 900));
-}
-
-static void run(struct pst_source *source, uint32_t ldms_max, uint32_t rounds, uint32_t pause_us,
-                bool json)
-{
+    static struct result results[LDMS_MAX];
     struct drain drain = {.sink = {.acquire = acquire, .emit = emit},
                           .slot = aligned_alloc(64, PST_FRAGMENT_SLOT_BYTES),
                           .source = source,
                           .pause = {.tv_nsec = (long)pause_us * 1000}};
-    struct samples clock[LDMS_MAX], cpu[LDMS_MAX];
     uint64_t objects = 0;
+    struct rounds rounds = rounds_of(common, ldms_max);
     if (!drain.slot)
         fail("slot", -ENOMEM);
-    for (uint32_t i = 0; i < ldms_max; i++) {
-        samples_open(&clock[i], rounds);
-        samples_open(&cpu[i], rounds);
-    }
-    for (uint32_t round = 0; round < rounds; round++) {
+    while (rounds_next(&rounds)) {
         for (uint32_t i = 0; i < ldms_max; i++) {
-            uint32_t at = (i + round) % ldms_max;
-            source->policy.ldms = at + 1;
-            objects = list(source, &drain, &clock[at], &cpu[at]);
+            struct program_cost cost;
+            source->policy.ldms = rounds.order[i] + 1;
+            objects = list(source, &drain, &cost);
+            if (rounds.counts)
+                result_add(&results[rounds.order[i]], &cost);
         }
     }
-    if (!json)
-        printf("%llu objects, %u rounds in turns; us an object, median [10 %%, 90 %%]\n"
-               "LDMs                   clock   CPU time of the walk\n",
-               (unsigned long long)objects, rounds);
-    for (uint32_t i = 0; i < ldms_max; i++) {
-        if (json)
-            print_json(i + 1, &clock[i], &cpu[i]);
-        else
-            print(i + 1, &clock[i], &cpu[i]);
-        samples_close(&clock[i]);
-        samples_close(&cpu[i]);
-    }
+    if (!common->json)
+        printf("%llu objects, %u rounds in turns; us an object, median [95 %%]\n%-26s  %-25s %s\n",
+               (unsigned long long)objects, rounds.counted, "", "clock", "CPU time of the walk");
+    for (uint32_t i = 0; i < ldms_max; i++)
+        print(common->json, i + 1, &results[i]);
     free(drain.slot);
 }
 
 int bench_listing(int argc, char **argv)
 {
-    uint64_t ldms_max = 4, rounds = 10, pause_us = 0;
-    bool json = false;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(10);
+    uint64_t ldms_max = 4, pause_us = 0;
     const char *root;
     const struct choice choices[] = {
         {"ldms", CHOICE_COUNT, "N", &ldms_max, LDMS_MAX, "for 1 to N LDMs, up to 16"},
-        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX, "through all of DIR for each"},
         {"pause", CHOICE_COUNT, "US", &pause_us, PAUSE_US_MAX,
          "sleep so long for each fragment, up to 999999, as where LDMs are slower: threads are as "
          "far ahead of the walk as they may be"},
-        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&common, RESULT_ROUNDS_MAX, "rounds through all of DIR for each number"),
         {0}};
-    int status = choices_parse_operand(argc, argv, choices, "DIR", &root);
+    int status = choices_begin_operand(argc, argv, choices, "DIR", &root, &common);
     if (status >= 0)
         return status;
     char spec[PST_PATH_BYTES_MAX + 8], text[PST_SOURCE_ERROR_BYTES];
@@ -157,9 +144,9 @@ int bench_listing(int argc, char **argv)
         return 1;
     }
     const char *const places[] = {root, NULL};
-    if (json)
+    if (common.json)
         facts_print(true, argv, places);
-    run(source, (uint32_t)ldms_max, (uint32_t)rounds, (uint32_t)pause_us, json);
+    run(source, (uint32_t)ldms_max, (uint32_t)pause_us, &common);
     pst_source_close(source);
     return 0;
 }

@@ -18,6 +18,7 @@
 #include "bench/latency.h"
 #include "bench/live_writer.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "engine/base/clock.h"
 
 #define MORE "[-- OPTION OF penstock backup...]"
@@ -228,14 +229,11 @@ static int run_phase(struct live *live, enum phase phase, const struct rounds *r
 
 static int run_all(struct live *live)
 {
-    struct figures_lot lot = figures_lot_of(live->common.seed);
-    struct rounds rounds = rounds_of(&live->common);
     uint32_t phases = live->peer ? PHASES : PHASE_PEER;
-    uint32_t order[] = {PHASE_ALONE, PHASE_BACKUP, PHASE_PEER};
+    struct rounds rounds = rounds_of(&live->common, phases);
     while (rounds_next(&rounds)) {
-        figures_shuffle(&lot, order, phases);
         for (uint32_t i = 0; i < phases; i++) {
-            int code = run_phase(live, (enum phase)order[i], &rounds);
+            int code = run_phase(live, (enum phase)rounds.order[i], &rounds);
             if (code != 0)
                 return 1;
         }
@@ -337,7 +335,8 @@ int bench_live(int argc, char **argv)
                               "or neither\n");
         return 2;
     }
-    const char *places[] = {live.to, NULL};
+    const char *path = live.source ? strchr(live.source, ':') + 1 : NULL;
+    const char *places[] = {live.to, path && access(path, F_OK) == 0 ? path : NULL, NULL};
     facts_print(live.common.json, argv, places);
     program_catch_interrupts();
     set_up(&live, argv + rest, argc - rest);

@@ -21,6 +21,7 @@
 #include "bench/facts.h"
 #include "bench/latency.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "io/part_file.h"
@@ -381,7 +382,7 @@ static void print_result(const struct write_job *job)
 
 static int run_all(struct write_job *job)
 {
-    struct rounds rounds = rounds_of(&job->common);
+    struct rounds rounds = rounds_of(&job->common, 1);
     while (rounds_next(&rounds)) {
         if (run_round(job, rounds.counts) != 0)
             return 1;

@@ -14,6 +14,7 @@
 #include "bench/facts.h"
 #include "bench/program.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 #include "engine/node/blob.h"
@@ -100,56 +101,68 @@ static double run(uint32_t there, uint32_t back, uint32_t rounds)
     return (cpu_us() - start_us) / rounds;
 }
 
-/* A round of the result is the mean of a batch. */
-static void print_json(const char *name, uint32_t there, uint32_t back, uint32_t rounds)
+static const struct {
+    const char *name;
+    uint32_t there, back;
+} exchanges[] = {{"one there, one back", 1, 1},
+                 {"32 there", BURST, 0},
+                 {"a window of a manifest, a question", PST_BLOB_WINDOW + 1, 1}};
+
+#define EXCHANGES (sizeof(exchanges) / sizeof(exchanges[0]))
+
+/* A round of a result is the mean of a batch. */
+static void measure(const struct common_choices *common, struct result *results)
 {
-    double seconds[SAMPLES_BATCHES];
-    char key[RESULT_KEY_BYTES];
-    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
-        seconds[i] = run(there, back, rounds / SAMPLES_BATCHES) / 1e6;
-    (void)snprintf(key, sizeof(key), "quic-cpu, a round: %s", name);
-    result_print_rounds(key, 0, seconds, seconds, SAMPLES_BATCHES);
+    struct rounds batches = rounds_of(common, EXCHANGES);
+    batches.least = SAMPLES_BATCHES;
+    while (rounds_next(&batches)) {
+        for (uint32_t i = 0; i < EXCHANGES; i++) {
+            uint32_t which = batches.order[i];
+            double took_s = run(exchanges[which].there, exchanges[which].back,
+                                samples_of_batch(common->repeat)) /
+                            1e6;
+            if (batches.counts)
+                result_add(&results[which], &(struct program_cost){took_s, took_s, 0});
+        }
+    }
 }
 
-static void there_and_back(const char *name, uint32_t there, uint32_t back, uint32_t rounds,
-                           bool json)
+static void print(const struct common_choices *common, struct result *results)
 {
-    if (json) {
-        print_json(name, there, back, rounds);
-        return;
+    if (!common->json)
+        printf("CPU time of both ends, microseconds; medians of %u batches of %u rounds\n"
+               "%-34s  %9s  %9s\n",
+               results[0].count, samples_of_batch(common->repeat), "", "a round", "a signal");
+    for (uint32_t i = 0; i < EXCHANGES; i++) {
+        if (common->json) {
+            (void)snprintf(results[i].key, sizeof(results[i].key), "quic-cpu, a round: %s",
+                           exchanges[i].name);
+            result_print_json(&results[i]);
+            result_end_json();
+            continue;
+        }
+        double took_us = 1e6 * figures_median(results[i].seconds, results[i].count).median;
+        printf("%-34s  %9.2f  %9.2f\n", exchanges[i].name, took_us,
+               took_us / (exchanges[i].there + exchanges[i].back));
     }
-    double took_us = run(there, back, rounds);
-    printf("%-34s  %9.2f  %9.2f\n", name, took_us, took_us / (there + back));
 }
 
 int bench_quic_cpu(int argc, char **argv)
 {
     static const char *const places[] = {NULL};
-    uint64_t choice = 20000;
-    bool json = false;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(20000);
+    static struct result results[EXCHANGES];
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &choice, 100000000,
-         "of each exchange; 20 or more with --json"},
-        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&common, 100000000, "rounds of each exchange, in 20 batches, at least"),
         {0}};
-    int rest, status = choices_parse(argc, argv, choices, NULL, &rest);
+    int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &common);
     if (status >= 0)
         return status;
-    uint32_t rounds = (uint32_t)choice;
-    if (json && rounds < SAMPLES_BATCHES) {
-        (void)fprintf(stderr, "penstock-bench: --json takes %u --rounds or more\n",
-                      SAMPLES_BATCHES);
-        return 2;
-    }
-    if (json)
+    if (common.json)
         facts_print(true, argv, places);
     nodes_open();
-    if (!json)
-        printf("CPU time of both ends, microseconds; %u rounds\n%-34s  %9s  %9s\n", rounds, "",
-               "a round", "a signal");
-    there_and_back("one there, one back", 1, 1, rounds, json);
-    there_and_back("32 there", BURST, 0, rounds, json);
-    there_and_back("a window of a manifest, a question", PST_BLOB_WINDOW + 1, 1, rounds, json);
+    measure(&common, results);
+    print(&common, results);
     pst_fabric_close(nodes[0].fabric);
     pst_fabric_close(nodes[1].fabric);
     return 0;

@@ -1,10 +1,9 @@
-/* Rounds, and what is printed of them. Called on the main thread. */
+/* What is printed of rounds. Called on the main thread. */
 #include "bench/result.h"
 
 #include <stdio.h>
 
 #include "bench/facts.h"
-#include "engine/base/clock.h"
 
 #define MB 1e6
 #define GIB ((double)(UINT64_C(1) << 30))
@@ -91,25 +90,22 @@ void result_print_text(const struct result *result)
         printf("%7s  %s\n", "-", result->key);
 }
 
-struct rounds rounds_of(const struct common_choices *common)
+void result_print_range(const struct figures_range *range, double unit, int width, int decimals)
 {
-    return (struct rounds){.common = common, .began_ns = pst_monotonic_ns()};
+    printf("  %*.*f ", width, decimals, range->median / unit);
+    if (range->high > 0)
+        printf("[%*.*f, %*.*f]", width, decimals, range->low / unit, width, decimals,
+               range->high / unit);
+    else
+        printf("[%*s, %*s]", width, "-", width, "-");
 }
 
-bool rounds_next(struct rounds *rounds)
+void result_print_us(const char *name, const struct result *result)
 {
-    uint64_t now_ns = pst_monotonic_ns();
-    double so_far_s = (double)(now_ns - rounds->began_ns) / 1e9;
-    if (rounds->counts) {
-        rounds->counted++;
-        if (rounds->counted == RESULT_ROUNDS_MAX)
-            return false;
-        return rounds->counted < rounds->common->repeat ||
-               (double)(now_ns - rounds->counted_ns) / 1e9 < rounds->common->runtime_s;
-    }
-    /* The second call is the first after a round that does not count. */
-    bool is_only = rounds->common->repeat == 1 && rounds->common->runtime_s <= 0;
-    rounds->counts = (is_only || rounds->counted_ns > 0) && so_far_s >= rounds->common->ramp_s;
-    rounds->counted_ns = now_ns;
-    return true;
+    struct figures_range clock = figures_median(result->seconds, result->count);
+    struct figures_range cpu = figures_median(result->cpu_s, result->count);
+    printf("%-26s", name);
+    result_print_range(&clock, 1e-6, 6, 3);
+    result_print_range(&cpu, 1e-6, 6, 3);
+    printf("\n");
 }

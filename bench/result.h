@@ -32,6 +32,12 @@ void result_add(struct result *result, const struct program_cost *cost);
 void result_print_json(const struct result *result);
 void result_end_json(void);
 
+/* "median [low, high]", in units of so much, or "median [-, -]" where there are too few figures. */
+void result_print_range(const struct figures_range *range, double unit, int width, int decimals);
+
+/* A line of it: name, and what a round took in clock and in CPU time, in microseconds. */
+void result_print_us(const char *name, const struct result *result);
+
 /* The whole line, of rounds that took so long each; bytes as above. */
 void result_print_rounds(const char *key, uint64_t bytes, const double *seconds,
                          const double *cpu_s, uint32_t count);
@@ -39,17 +45,5 @@ void result_print_rounds(const char *key, uint64_t bytes, const double *seconds,
 /* A heading, and a line for people. */
 void result_print_heading(void);
 void result_print_text(const struct result *result);
-
-/* Whether there is to be another round; counts itself. */
-struct rounds {
-    const struct common_choices *common;
-    uint64_t began_ns;
-    uint64_t counted_ns; /* when the first that counts began */
-    uint32_t counted;    /* that have begun */
-    bool counts;         /* the current one */
-};
-
-struct rounds rounds_of(const struct common_choices *common);
-bool rounds_next(struct rounds *rounds);
 
 #endif

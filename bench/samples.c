@@ -1,22 +1,19 @@
 /* Samples of a bench in order, their quantiles, and the CPUs that it runs on. Any one thread. */
 #include "bench/samples.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "bench/latency.h"
+#include "bench/program.h"
 #include "bench/result.h"
 
 void samples_open(struct samples *samples, uint32_t room)
 {
     *samples = (struct samples){.ns = calloc(room, sizeof(uint64_t)), .room = room};
-    if (samples->ns)
-        return;
-    (void)fprintf(stderr, "penstock-bench: out of memory\n");
-    exit(1);
+    bench_must(samples->ns, "memory");
 }
 
 void samples_close(struct samples *samples)
@@ -27,8 +24,14 @@ void samples_close(struct samples *samples)
 
 void samples_add(struct samples *samples, uint64_t ns)
 {
-    if (samples->count < samples->room)
-        samples->ns[samples->count++] = ns;
+    if (!samples)
+        return;
+    if (samples->count == samples->room) {
+        samples->room *= 2;
+        samples->ns = realloc(samples->ns, samples->room * sizeof(uint64_t));
+        bench_must(samples->ns, "memory");
+    }
+    samples->ns[samples->count++] = ns;
 }
 
 static int compare(const void *left, const void *right)
@@ -50,10 +53,20 @@ double samples_us(const struct samples *samples, uint32_t permille)
     return (double)samples->ns[at < samples->count ? at : samples->count - 1] / 1e3;
 }
 
+uint32_t samples_of_batch(uint64_t all)
+{
+    return (uint32_t)((all + SAMPLES_BATCHES - 1) / SAMPLES_BATCHES);
+}
+
+static uint32_t batches_of(const struct samples *samples)
+{
+    return samples->count < SAMPLES_BATCHES ? samples->count : SAMPLES_BATCHES;
+}
+
 void samples_batches(const struct samples *samples, double *medians)
 {
-    uint32_t count = samples->count / SAMPLES_BATCHES;
-    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++) {
+    uint32_t batches = batches_of(samples), count = batches ? samples->count / batches : 0;
+    for (uint32_t i = 0; i < batches; i++) {
         struct samples batch;
         samples_open(&batch, count);
         for (uint32_t k = 0; k < count; k++)
@@ -82,46 +95,19 @@ void samples_print_json(const struct samples *samples, const char *key)
     static struct result result;
     static struct latency latency;
     double medians[SAMPLES_BATCHES];
-    if (samples->count < SAMPLES_BATCHES)
+    if (samples->count == 0)
         return;
-    result = (struct result){.count = SAMPLES_BATCHES};
+    result = (struct result){.count = batches_of(samples)};
     latency = (struct latency){0};
     (void)snprintf(result.key, sizeof(result.key), "%s", key);
     samples_batches(samples, medians);
-    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
+    for (uint32_t i = 0; i < result.count; i++)
         result.seconds[i] = medians[i] / 1e9;
     for (uint32_t i = 0; i < samples->count; i++)
         latency_add(&latency, samples->ns[i]);
     result_print_json(&result);
     latency_print_json(&latency);
     result_end_json();
-}
-
-void samples_print_rounds(const struct samples *clock, const struct samples *cpu, const char *key)
-{
-    static double seconds[RESULT_ROUNDS_MAX], cpu_s[RESULT_ROUNDS_MAX];
-    for (uint32_t i = 0; i < clock->count; i++) {
-        seconds[i] = (double)clock->ns[i] / 1e9;
-        cpu_s[i] = (double)cpu->ns[i] / 1e9;
-    }
-    result_print_rounds(key, 0, seconds, cpu_s, clock->count);
-}
-
-static int compare_ratios(const void *left, const void *right)
-{
-    double a = *(const double *)left, b = *(const double *)right;
-    return (a > b) - (a < b);
-}
-
-/* Of 20 values the 6th and the 15th enclose the median with that confidence, whatever their
- * distribution. */
-struct samples_ratio samples_ratio(const double *ours, const double *theirs)
-{
-    double ratios[SAMPLES_BATCHES];
-    for (uint32_t i = 0; i < SAMPLES_BATCHES; i++)
-        ratios[i] = ours[i] / theirs[i];
-    qsort(ratios, SAMPLES_BATCHES, sizeof(ratios[0]), compare_ratios);
-    return (struct samples_ratio){(ratios[9] + ratios[10]) / 2, ratios[5], ratios[14]};
 }
 
 /* Those that the process may use, as it was started: whoever is pinned sees only one. */

@@ -15,7 +15,7 @@ struct samples {
 /* Exits the process where there is no memory. */
 void samples_open(struct samples *samples, uint32_t room);
 void samples_close(struct samples *samples);
-void samples_add(struct samples *samples, uint64_t ns);
+void samples_add(struct samples *samples, uint64_t ns); /* NULL: of a round that does not count */
 
 /* The permille-th of 1000, in microseconds, after samples_sort(). */
 void samples_sort(struct samples *samples);
@@ -25,24 +25,17 @@ double samples_us(const struct samples *samples, uint32_t permille);
  * lie beyond it (latency.h). */
 void samples_print(struct samples *samples, int width, int decimals);
 
-/* Prints the JSON line of a result (result.h): its seconds are the medians of the batches. Before
- * samples_sort(); not of fewer than SAMPLES_BATCHES samples. */
+/* Prints the JSON line of a result (result.h): its seconds are the medians of the batches, or of
+ * fewer than SAMPLES_BATCHES samples they themselves. Before samples_sort(). */
 void samples_print_json(const struct samples *samples, const char *key);
-
-/* The same where each sample is a round (result.h), of so much clock and CPU time. */
-void samples_print_rounds(const struct samples *clock, const struct samples *cpu, const char *key);
 
 /* The medians, in ns, of so many batches of equal size in the order in which they were added;
  * before samples_sort(). */
 #define SAMPLES_BATCHES 20u
 void samples_batches(const struct samples *samples, double *medians);
 
-/* Of two that took turns, batch by batch: the median of their ratios, and an interval that has it
- * with a confidence of 95.9 %. */
-struct samples_ratio {
-    double median, low, high;
-};
-struct samples_ratio samples_ratio(const double *ours, const double *theirs);
+/* How many each has, for so many in all, at least. */
+uint32_t samples_of_batch(uint64_t all);
 
 /* The CPUs that the process may use. The main thread's first, before it pins anyone. */
 uint32_t bench_cpus(void);

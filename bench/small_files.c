@@ -23,6 +23,7 @@
 #include "bench/choices.h"
 #include "bench/facts.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "engine/base/clock.h"
 
@@ -317,7 +318,7 @@ static uint64_t cpu_ns(void)
 }
 
 /* CPU time has that of the kernel's threads for the ring, which are the process's. */
-static void run_round(const struct way *way, struct samples *clock, struct samples *cpu)
+static struct program_cost run_round(const struct way *way)
 {
     struct io_uring ring;
     struct slot slots[BATCH];
@@ -332,63 +333,50 @@ static void run_round(const struct way *way, struct samples *clock, struct sampl
     }
     uint64_t ended_ns = pst_monotonic_ns();
     io_uring_queue_exit(&ring);
-    samples_add(cpu, (cpu_ns() - cpu_began_ns) / data.count);
-    samples_add(clock, (ended_ns - began_ns) / data.count);
+    return (struct program_cost){
+        .seconds = (double)(ended_ns - began_ns) / 1e9 / (double)data.count,
+        .cpu_s = (double)(cpu_ns() - cpu_began_ns) / 1e9 / (double)data.count};
 }
 
-static void print_json(const struct way *way, const struct samples *clock,
-                       const struct samples *cpu)
+static void print(bool json, const struct way *way, struct result *result)
 {
-    char key[RESULT_KEY_BYTES];
-    (void)snprintf(key, sizeof(key), "small-files, a file: %s", way->name);
-    samples_print_rounds(clock, cpu, key);
+    if (!json) {
+        result_print_us(way->name, result);
+        return;
+    }
+    (void)snprintf(result->key, sizeof(result->key), "small-files, a file: %s", way->name);
+    result_print_json(result);
+    result_end_json();
 }
 
-static void print_text(const struct way *way, struct samples *clock, struct samples *cpu)
+static void run(const struct common_choices *common)
 {
-    samples_sort(clock);
-    samples_sort(cpu);
-    printf("%-26s %6.2f [%5.2f, %5.2f]   %6.2f [%5.2f, %5.2f]\n", way->name, samples_us(clock, 500),
-           samples_us(clock, 100), samples_us(clock, 900), samples_us(cpu, 500),
-           samples_us(cpu, 100), samples_us(cpu, 900));
-}
-
-static void run(uint32_t rounds, bool json)
-{
-    struct samples clock[WAYS], cpu[WAYS];
-    for (size_t i = 0; i < WAYS; i++) {
-        samples_open(&clock[i], rounds);
-        samples_open(&cpu[i], rounds);
+    static struct result results[WAYS];
+    struct rounds rounds = rounds_of(common, WAYS);
+    while (rounds_next(&rounds)) {
+        for (size_t i = 0; i < WAYS; i++) {
+            const struct program_cost cost = run_round(&ways[rounds.order[i]]);
+            if (rounds.counts)
+                result_add(&results[rounds.order[i]], &cost);
+        }
     }
-    for (uint32_t round = 0; round < rounds; round++) {
-        for (size_t i = 0; i < WAYS; i++)
-            run_round(&ways[(i + round) % WAYS], &clock[(i + round) % WAYS],
-                      &cpu[(i + round) % WAYS]);
-    }
-    if (!json)
-        printf("%zu files, %llu bytes, %u rounds in turns; us a file, median [10 %%, 90 %%]\n%-26s "
-               "%22s %22s\n",
-               data.count, (unsigned long long)data.bytes, rounds, "way", "clock", "CPU time");
-    for (size_t i = 0; i < WAYS; i++) {
-        if (json)
-            print_json(&ways[i], &clock[i], &cpu[i]);
-        else
-            print_text(&ways[i], &clock[i], &cpu[i]);
-        samples_close(&clock[i]);
-        samples_close(&cpu[i]);
-    }
+    if (!common->json)
+        printf("%zu files, %llu bytes, %u rounds in turns; us a file, median [95 %%]\n%-26s  "
+               "%-25s %s\n",
+               data.count, (unsigned long long)data.bytes, rounds.counted, "way", "clock",
+               "CPU time");
+    for (size_t i = 0; i < WAYS; i++)
+        print(common->json, &ways[i], &results[i]);
 }
 
 int bench_small_files(int argc, char **argv)
 {
-    uint64_t rounds = 10;
-    bool json = false;
+    static struct common_choices common = COMMON_CHOICES_DEFAULT(10);
     const struct choice choices[] = {
-        {"rounds", CHOICE_COUNT, "N", &rounds, RESULT_ROUNDS_MAX,
-         "through all files of DIR of up to 64 KiB, in each way"},
-        {"json", CHOICE_SWITCH, NULL, &json, 0, "JSON lines on standard output"},
+        MEASURING_CHOICES(&common, RESULT_ROUNDS_MAX,
+                          "rounds through all files of DIR of up to 64 KiB, in each way"),
         {0}};
-    int status = choices_parse_operand(argc, argv, choices, "DIR", &data.root);
+    int status = choices_begin_operand(argc, argv, choices, "DIR", &data.root, &common);
     if (status >= 0)
         return status;
     data.root_fd = open(data.root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -399,9 +387,9 @@ int bench_small_files(int argc, char **argv)
     if (nftw(data.root, note_file, 64, FTW_PHYS) != 0 || data.count == 0)
         fail(data.root, errno ? errno : ENOENT);
     const char *const places[] = {data.root, NULL};
-    if (json)
+    if (common.json)
         facts_print(true, argv, places);
     bench_pin(0);
-    run((uint32_t)rounds, json);
+    run(&common);
     return 0;
 }

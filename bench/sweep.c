@@ -12,11 +12,12 @@
 #include "bench/facts.h"
 #include "bench/line.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 #include "bench/samples.h"
 #include "penstock/limits.h"
 
 #define LIST_MAX 16u
-#define CONFIGURATIONS_MAX 512u
+#define CONFIGURATIONS_MAX RESULT_ROUNDS_MAX /* a round has as many turns */
 
 /* A knee is not slower than the fastest by more than this. */
 #define KNEE 1.05
@@ -168,15 +169,10 @@ static int run_one(struct sweep *sweep, struct configuration *configuration, boo
 
 static int run_all(struct sweep *sweep)
 {
-    uint32_t order[CONFIGURATIONS_MAX];
-    struct figures_lot lot = figures_lot_of(sweep->common.seed);
-    struct rounds rounds = rounds_of(&sweep->common);
-    for (uint32_t i = 0; i < sweep->count; i++)
-        order[i] = i;
+    struct rounds rounds = rounds_of(&sweep->common, sweep->count);
     while (rounds_next(&rounds)) {
-        figures_shuffle(&lot, order, sweep->count);
         for (uint32_t i = 0; i < sweep->count; i++) {
-            int code = run_one(sweep, &sweep->configurations[order[i]], rounds.counts);
+            int code = run_one(sweep, &sweep->configurations[rounds.order[i]], rounds.counts);
             if (code != 0)
                 return code;
         }

@@ -12,6 +12,7 @@
 #include "bench/facts.h"
 #include "bench/line.h"
 #include "bench/result.h"
+#include "bench/rounds.h"
 
 #define MORE "[-- OPTION OF penstock...]"
 
@@ -55,7 +56,7 @@ static int run_one(struct whole *whole, bool counts)
 
 static int run(struct whole *whole)
 {
-    struct rounds rounds = rounds_of(&whole->common);
+    struct rounds rounds = rounds_of(&whole->common, 1);
     while (rounds_next(&rounds)) {
         int code = run_one(whole, rounds.counts);
         if (code != 0)
@@ -191,6 +192,7 @@ int bench_run(int argc, char **argv)
 {
     static struct whole whole = {.common = COMMON_CHOICES_DEFAULT(20)};
     const struct choice choices[] = {COMMON_CHOICES(&whole.common), {0}};
+    whole.path = "."; /* where the command runs */
     int rest, status = choices_begin(argc, argv, choices, "-- COMMAND...", &rest, &whole.common);
     if (status >= 0)
         return status;

@@ -26,19 +26,48 @@ expect() { # exit code, name of the outputs, command…
 mkdir "$work/source" "$work/to"
 for name in a b c; do head -c 300000 /dev/urandom >"$work/source/$name"; done
 
+common='--repeat --runtime --ramp --seed --cpus --json'
+
+# What every result begins with: the machine, the build, where files lay, and each option, given or not.
+has_environment() { # FILE PLACES
+    jq -es ".[0] | .message_type == \"environment\" and all(.host, .kernel, .cpu, .cpus, .numa_nodes, .memory, .load, .commit, .build, .command;
+        type == \"string\" and . != \"\") and (.places | length == $2 and all(test(\": [a-z0-9.]+ on .* [(].+; .+[)]$\"))) and
+        (.configuration | has($(sed 's/[^ ]*/"&"/g; s/ /, /g' <<<"$common")) and .\"--json\" == true)" "$1" >/dev/null ||
+        fail "$1: the environment: $(head -n 1 "$1")"
+}
+
+echo '-- options that all have'
+for name in sweep write scan restore verify run live fan-out forward empty-backup codec quic-cpu copy-hash listing small-files; do
+    expect 0 options "$bench" "$name" --help
+    for option in $common; do
+        grep -q "^  $option " "$work/options.out" || fail "$name has no $option"
+    done
+done
+[ "$("$bench" --help | grep -c '^  [a-z]')" = 16 ] || fail 'a subcommand that this test does not know'
+
 echo '-- what prints JSON'
 prints_json() { # NAME RESULTS OPTION...
     expect 0 json "$bench" "$1" "${@:3}" --json
     jq -se "(.[0].message_type == \"environment\") and ([.[1:][] | .message_type == \"result\" and .median_s > 0 and (.seconds | length) >= 2] | length == $2 and all)" \
         "$work/json.out" >/dev/null || fail "$1 prints other JSON"
     [ "$(jq -r .key "$work/json.out" | sort -u | wc -l)" -ge "$2" ] || fail "$1: two results of one key"
+    has_environment "$work/json.out" "$places"
     expect 0 compare "$bench" compare "$work/json.out" "$work/json.out"
 }
 head -c 3M /dev/urandom >"$work/data"
+places=0
 prints_json copy-hash 1 --mib 2 --rounds 3
+prints_json quic-cpu 3 --rounds 40
+prints_json fan-out 8 --rounds 20 --threads 2 --cpus 0 --seed 3
+prints_json copy-hash 1 --mib 1 --repeat 2 --runtime 0.2 --ramp 0.05
+jq -es '.[0].configuration["--runtime"] == 0.2 and .[0].configuration["--mib"] == 1 and .[0].configuration["--file"] == null and
+    (.[1].seconds | length) > 3' "$work/json.out" >/dev/null || fail 'copy-hash: until a time is over'
+places=1
+prints_json forward 8 --rounds 20 --signals 2000 --fetches 2 --over shm,udp
 prints_json listing 2 --ldms 2 --rounds 3 "$work/source"
 prints_json codec 12 --rounds 2 "$work/data"
-prints_json quic-cpu 3 --rounds 40
+prints_json empty-backup 5 --repeat 20
+prints_json scan 1 --source "dir:$work/source" --repeat 2
 mkdir "$work/small"
 for name in a b c; do echo "$name" >"$work/small/$name"; done
 prints_json small-files 10 --rounds 3 "$work/small"
@@ -51,8 +80,9 @@ grep -q '^    penstock backup --ldms [12] --chunk \(64K\|1M\) --depth 2 --direct
 sed -n '/^\[backup\]$/,$p' "$work/sweep.out" | grep -v rounds >"$work/chosen.ini"
 "$(dirname "$bench")/penstock" backup --config "$work/chosen.ini" --source "dir:$work/source" --to "$work/chosen" --quiet
 expect 0 sweep-json "${sweep[@]}" --repeat 6 --json --cold
-jq -es 'map(select(.message_type == "environment")) | length == 1 and (.[0] | .host != "" and .kernel != "" and .cpu != "" and .commit != "" and
-    (.places | length == 2) and (.command | contains("--chunk 64K,1M")))' "$work/sweep-json.out" >/dev/null || fail 'sweep: the environment'
+has_environment "$work/sweep-json.out" 2
+jq -es '.[0] | (.command | contains("--chunk 64K,1M")) and .configuration["--chunk"] == "64K,1M" and .configuration["--cold"] == true and
+    .configuration["--repeat"] == 6' "$work/sweep-json.out" >/dev/null || fail 'sweep: its configuration'
 jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; .rounds == 6 and (.seconds | length == 6) and .bytes == 900000 and
     .low_s <= .median_s and .median_s <= .high_s and (.key | startswith("backup cold --ldms ")))' "$work/sweep-json.out" >/dev/null || fail 'sweep: results'
 jq -es 'map(select(.message_type == "choice") | .which) == ["fastest", "knee"]' "$work/sweep-json.out" >/dev/null || fail 'sweep: choices'
@@ -160,6 +190,7 @@ echo '-- write'
 expect 0 write "$bench" write --dir "$work/to" --files 2 --bytes-per-file 1M --chunk 64K --depth 4 --repeat 3 --ramp 0.01 --json
 jq -es '.[1] | .rounds == 3 and .bytes == 2097152 and .latency_us.count == 96 and .latency_us.p50 > 0 and .latency_us."p99.9" == null and
     ([.latency_us.buckets[][1]] | add) == 96' "$work/write.out" >/dev/null || fail 'write: its result'
+has_environment "$work/write.out" 1
 expect 0 write "$bench" write --dir "$work/to" --bytes-per-file 1M --sink null --repeat 1 --cpus 0
 expect 2 write "$bench" write --dir "$work/to" --chunk 4097
 expect 2 write "$bench" write --dir "$work/to" --cpus 4000
@@ -173,10 +204,12 @@ grep -q $'to\xef\xbf\xbd\xc3\xa4 ' "$work/write.out" || fail 'write: a name that
 
 echo '-- restore, verify'
 expect 0 restore "$bench" restore --from "$work/chosen" --to "$work/to" --repeat 2 --runtime 0.01 --json -- --ldms 1
+has_environment "$work/restore.out" 2
 jq -es '.[1] | .key == "restore --ldms 1" and .rounds >= 2 and .bytes == 900000' "$work/restore.out" >/dev/null || fail 'restore: its result'
 [ -z "$(ls "$work/to")" ] || fail 'restore left something behind'
 mv "$work/chosen" "$work/of:all"
 expect 0 verify "$bench" verify --from "$work/of:all" --repeat 2 --cold --json
+has_environment "$work/verify.out" 1
 jq -es '.[0].places[0] | test("/of:all: ")' "$work/verify.out" >/dev/null || fail 'verify: where it read'
 jq -es '.[1] | .key == "verify cold" and .rounds == 2 and .bytes > 900000' "$work/verify.out" >/dev/null || fail 'verify: its result'
 expect 1 verify "$bench" verify --from "$work/source" --repeat 1
@@ -184,6 +217,7 @@ expect 2 verify "$bench" verify
 
 echo '-- run'
 expect 0 run "$bench" run --repeat 2 --json -- sh -c 'exec true'
+has_environment "$work/run.out" 1
 jq -es '.[1] | .key == "run sh -c exec true" and .rounds == 2 and .rss_bytes > 0 and .bytes == null' "$work/run.out" >/dev/null || fail 'run: its result'
 expect 1 run "$bench" run -- false
 expect 2 run "$bench" run
@@ -193,9 +227,11 @@ expect 0 live "$bench" live --to "$work/to" --bytes 4M --alone 0.2 --repeat 2 --
 jq -es 'map(select(.message_type == "result")) as $all |
     all("alone", "backup", "peer"; . as $phase | any($all[]; .key == "live " + $phase and .rounds == 2 and .latency_us.count > 0)) and
     any($all[]; .key == "live alone p50" and (.seconds | length == 2))' "$work/live.out" >/dev/null || fail 'live: its results'
+has_environment "$work/live.out" 1
 jq -es 'any(.[]; .message_type == "window" and .phase == "alone")' "$work/live.out" >/dev/null || fail 'live: its windows'
 expect 0 live "$bench" live --to "$work/to" --alone 0.2 --repeat 1 --source "dir:$work/source" --json \
     --writer 'while :; do echo 12.5; echo nothing; sleep 0.01; done'
+has_environment "$work/live.out" 2
 jq -es 'map(select(.key == "live alone"))[0].latency_us | .count >= 1 and .max == 12.5' "$work/live.out" >/dev/null || fail 'live: the latencies of a command'
 expect 1 live "$bench" live --to "$work/to" --repeat 1 --source "dir:$work/source" --writer true
 grep -q 'the writer has ended by itself' "$work/live.err" || fail 'live: why it failed'
@@ -208,10 +244,23 @@ jq -es 'map(select(.message_type == "result")) | length == 8 and all(.[]; (.seco
     "$work/signals.out" >/dev/null || fail 'fan-out: its results'
 expect 0 signals "$bench" fan-out --repeat 20 --threads 2
 [ "$(grep -cE ' +-  +-$' "$work/signals.out")" = 8 ] || fail 'fan-out: percentiles of too few'
-expect 2 signals "$bench" fan-out --rounds 19 --threads 2 --json
+expect 0 signals "$bench" fan-out --rounds 19 --threads 2 --json # one in each of 20 batches
+jq -es 'map(select(.message_type == "result")) | all(.[]; .rounds == 20 and .latency_us.count == 20)' "$work/signals.out" >/dev/null ||
+    fail 'fan-out: as many batches'
+lasts() { # MILLISECONDS, command…: as long at least
+    local began
+    began=$(date +%s%3N)
+    expect 0 lasts "$bench" "${@:2}" --json
+    [ $(($(date +%s%3N) - began)) -ge "$1" ] || fail "$2: it ends before --runtime"
+    jq -es 'all(.[1:][]; .rounds >= 20)' "$work/lasts.out" >/dev/null || fail "$2: its results"
+}
+lasts 1000 fan-out --rounds 20 --threads 2 --runtime 0.5 # awake, and asleep
+lasts 500 forward --rounds 20 --signals 2000 --fetches 20 --over unix-1 --runtime 0.5 --ramp 0.1 --seed 2
+lasts 1000 empty-backup --rounds 20 --runtime 1
+lasts 500 quic-cpu --rounds 20 --runtime 0.5
 expect 0 signals "$bench" forward --rounds 20 --signals 2000 --fetches 2 --over shm,udp --json
 jq -es '(.[0].message_type == "environment") and (map(select(.message_type == "result")) | length == 8 and all(.[]; .key | startswith("forward 1 ")) and
-    (map(.rounds) == [20, 20, 20, 2, 20, 20, 20, 2]) and (.[1].latency_us | .count == 20 and .p99 == null))' "$work/signals.out" >/dev/null ||
+    (map(.rounds) == [20, 20, 20, 2, 20, 20, 20, 2]) and (.[1].latency_us | .count == 20 and .p99 == null) and .[3].latency_us.count == 2)' "$work/signals.out" >/dev/null ||
     fail 'forward: its results'
 expect 0 signals "$bench" forward --rounds 20 --signals 2000 --over shm
 grep -qE '^shm .* +- +- .* +- +- +[0-9.]+$' "$work/signals.out" || fail 'forward: percentiles of too few'
@@ -219,6 +268,9 @@ expect 2 signals "$bench" forward --over shm more
 expect 0 signals "$bench" empty-backup --rounds 20 --json
 jq -es 'map(select(.message_type == "result") | .key) | contains(["empty-backup shm backup, within the node"])' "$work/signals.out" >/dev/null ||
     fail 'empty-backup: its results'
+
+expect 0 signals "$bench" listing --ldms 1 --repeat 5 "$work/source"
+grep -qE '^1 LDMs +[0-9.]+ +\[ +-, +-\] +[0-9.]+ +\[ +-, +-\]$' "$work/signals.out" || fail 'listing: an interval of too few rounds'
 
 echo '-- a build for debugging'
 unset PENSTOCK_BENCH_ANY_BUILD
