@@ -166,10 +166,11 @@ def cpu_model():
 
 
 def print_environment(as_json, **more):
-    """Kernel, CPUs, commit, and what else the comparison says of its peers and places."""
+    """Host, kernel, CPUs, commit, command, and what else the comparison says of its peers and places."""
     facts = {
-        "message_type": "environment", "kernel": platform.release(), "cpu": cpu_model(),
-        "cpus": sorted(os.sched_getaffinity(0)), "load": os.getloadavg()[0],
+        "message_type": "environment", "host": platform.node(), "kernel": platform.release(), "cpu": cpu_model(),
+        "cpus": sorted(os.sched_getaffinity(0)), "numa_nodes": len(glob.glob("/sys/devices/system/node/node[0-9]*")),
+        "load": os.getloadavg()[0], "command": " ".join(sys.argv),
         "pace": os.environ.get("PENSTOCK_PACE"),
         "commit": first_line(["git", "-C", ROOT, "describe", "--always", "--dirty"]), **more,
     }
