@@ -81,12 +81,21 @@ static uint32_t room(void *context, pst_ref receiver_ref)
     return channel ? pst_spsc_room(channel->to_peer) : UINT32_MAX;
 }
 
+/* Writers wait until signals of this node have gone on, as long as a proxy of its says so, or the
+ * master: its own proxy, before what it sends is sent, or what is LDM 1's. */
+static void hurry(struct hub *hub)
+{
+    struct pst_node *node = hub->node;
+    bool is_urgent = atomic_load_explicit(&node->ldm_holds_writers, memory_order_relaxed) ||
+                     (node->holds_writers && proxy_holds_writers(hub->routing.proxy));
+    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
+}
+
 static void on_proxy(void *context)
 {
     struct hub *hub = context;
     const struct pst_proxy *proxy = hub->routing.proxy;
-    bool is_urgent = hub->node->holds_writers && proxy_holds_writers(proxy);
-    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
+    hurry(hub);
     history_follow(&hub->history, hub->node, proxy);
     atomic_store_explicit(&hub->node->proxy_backup,
                           proxy->state == PST_PROXY_IDLE ? 0 : proxy->backup, memory_order_relaxed);
@@ -259,6 +268,7 @@ static void run(struct hub *hub)
     struct pst_worker *worker = &hub->node->hub;
     struct pst_idle idle = {0};
     while (!atomic_load_explicit(&worker->must_stop, memory_order_acquire)) {
+        hurry(hub);
         bool worked = drain_all(hub) | poll_peers(hub);
         routing_keep_time(&hub->routing);
         watch_threads(hub);

@@ -127,12 +127,15 @@ static void show_progress(struct ldm *ldm, const struct pst_signal *signal)
                           memory_order_relaxed);
 }
 
-/* Whether writers wait until a machine of this thread has gone on. */
-static bool holds_writers(const struct ldm *ldm)
+/* As long as writers wait until a machine of this thread has gone on; so does the hub. */
+static void hurry(const struct ldm *ldm)
 {
-    return ldm->node->holds_writers && ldm->master &&
-           (ldm->master->state == PST_MASTER_FREEZING || ldm->master->state == PST_MASTER_CUTTING ||
-            proxy_holds_writers(ldm->proxy));
+    bool is_urgent = ldm->node->holds_writers && ldm->master &&
+                     (ldm->master->state == PST_MASTER_FREEZING ||
+                      ldm->master->state == PST_MASTER_CUTTING || proxy_holds_writers(ldm->proxy));
+    if (ldm->master)
+        atomic_store_explicit(&ldm->node->ldm_holds_writers, is_urgent, memory_order_relaxed);
+    (void)pst_priority_set(is_urgent ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
 }
 
 static void step(struct ldm *ldm, struct pst_event *event)
@@ -141,11 +144,11 @@ static void step(struct ldm *ldm, struct pst_event *event)
     ldm->actions.sends_count = 0;
     ldm->actions.works_count = 0;
     pst_ldm_block_step(&ldm->block, event, &ldm->actions);
+    hurry(ldm);
     for (uint32_t i = 0; i < ldm->actions.sends_count; i++)
         pst_send_each(&ldm->actions.sends[i], send_to_hub, ldm);
     for (uint32_t i = 0; i < ldm->actions.works_count; i++)
         begin_work(ldm, &ldm->actions.works[i]);
-    (void)pst_priority_set(holds_writers(ldm) ? PST_PRIORITY_URGENT : PST_PRIORITY_NORMAL);
     show_state(ldm);
 }
 

@@ -74,6 +74,8 @@ struct pst_node {
     bool may_spin; /* its threads: pst_priority_let_spin() */
     /* A cut may hold up writers, on this node or another, for others' sources. The hub's. */
     atomic_bool holds_writers;
+    /* A machine of LDM 1 holds them up now: the hub is on the way of what it waits for. */
+    atomic_bool ldm_holds_writers;
     struct pst_repository_lease lease; /* of the backup directory, while the node runs */
     uint64_t incarnation;
     struct pst_pace pace; /* of the LDMs together */

@@ -1,7 +1,9 @@
 /* Sources that cannot be frozen in time, and freezes that outlast their limit; that no source waits
  * for another's snapshot; and the priority of those that writers wait for. */
+#include <glob.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -114,13 +116,39 @@ static struct {
     atomic_bool first_is_thawed;
     bool thawed_before_second;
     int held_at_snapshot;
-    int policies[3]; /* of the source's thread: as it freezes, at the snapshot, as it lists */
+    int policies[3];     /* of the source's thread: as it freezes, at the snapshot, as it lists */
+    int hub_policies[3]; /* at the same time */
     int (*list)(struct pst_source *, struct pst_fragment_sink *, struct pst_source_listing *);
 } seen;
 
+static pid_t thread_named(const char *name)
+{
+    glob_t names;
+    pid_t found = 0;
+    CU_ASSERT_EQUAL_FATAL(glob("/proc/self/task/*/comm", 0, NULL, &names), 0);
+    for (size_t i = 0; i < names.gl_pathc; i++) {
+        char text[32] = "";
+        FILE *file = fopen(names.gl_pathv[i], "r");
+        if (file && fgets(text, sizeof(text), file) && strcmp(text, name) == 0)
+            found = atoi(names.gl_pathv[i] + strlen("/proc/self/task/"));
+        if (file)
+            fclose(file);
+    }
+    globfree(&names);
+    return found;
+}
+
+static void see_policies(int step)
+{
+    pid_t hub = thread_named("pst hub\n");
+    CU_ASSERT_TRUE(hub > 0);
+    seen.policies[step] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    seen.hub_policies[step] = sched_getscheduler(hub) & ~SCHED_RESET_ON_FORK;
+}
+
 static int freeze_seen(struct pst_source *source, uint64_t deadline_ns)
 {
-    seen.policies[0] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    see_policies(0);
     return freeze_first(source, deadline_ns);
 }
 
@@ -129,7 +157,7 @@ static int snapshot_first(struct pst_source *source, uint64_t gci)
     (void)source;
     (void)gci;
     seen.held_at_snapshot = first.held;
-    seen.policies[1] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    see_policies(1);
     return 0;
 }
 
@@ -153,7 +181,7 @@ static int snapshot_after_the_first(struct pst_source *source, uint64_t gci)
 static int list_seen(struct pst_source *source, struct pst_fragment_sink *sink,
                      struct pst_source_listing *listing)
 {
-    seen.policies[2] = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+    see_policies(2);
     return seen.list(source, sink, listing);
 }
 
@@ -164,10 +192,11 @@ static bool may_hurry(void)
     return sched_setscheduler(0, SCHED_OTHER, &none) == 0 && may;
 }
 
-static void cut(const char *const *specs, uint32_t count, int (*prepare)(struct pst_source *))
+static void cut(const char *const *specs, uint32_t count, uint32_t ldms,
+                int (*prepare)(struct pst_source *))
 {
     struct rig rig;
-    rig_open(&rig, scratch, 2, specs, count);
+    rig_open(&rig, scratch, ldms, specs, count);
     memset(&first, 0, sizeof(first));
     memset(&seen, 0, sizeof(seen));
     seen.list = rig.sources[0]->list;
@@ -189,7 +218,7 @@ static void cut(const char *const *specs, uint32_t count, int (*prepare)(struct 
 static void a_source_thaws_while_another_has_no_snapshot(void)
 {
     const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
-    cut(specs, 2, NULL);
+    cut(specs, 2, 2, NULL);
     CU_ASSERT_TRUE(seen.thawed_before_second);
 }
 
@@ -203,13 +232,19 @@ static void priorities(void)
 {
     const char *const specs[] = {"a=synthetic:rows=10", "b=synthetic:rows=10"};
     int urgent = may_hurry() ? SCHED_FIFO : SCHED_OTHER;
-    for (int prepares = 0; prepares < 2; prepares++) {
-        cut(specs, 2, prepares ? prepare_nothing : NULL);
-        CU_ASSERT_EQUAL(seen.policies[0], prepares ? urgent : SCHED_OTHER);
-        CU_ASSERT_EQUAL(seen.policies[1], prepares ? urgent : SCHED_OTHER);
-        CU_ASSERT_EQUAL(seen.policies[2], SCHED_OTHER);
+    for (uint32_t ldms = 1; ldms <= 2; ldms++) { /* the proxy is LDM 1's, or the hub's */
+        for (int prepares = 0; prepares < 2; prepares++) {
+            cut(specs, 2, ldms, prepares ? prepare_nothing : NULL);
+            CU_ASSERT_EQUAL(seen.policies[0], prepares ? urgent : SCHED_OTHER);
+            CU_ASSERT_EQUAL(seen.policies[1], prepares ? urgent : SCHED_OTHER);
+            CU_ASSERT_EQUAL(seen.policies[2], SCHED_OTHER);
+            CU_ASSERT_EQUAL(seen.hub_policies[0], urgent);
+            CU_ASSERT_EQUAL(seen.hub_policies[1], urgent);
+            CU_ASSERT_EQUAL(seen.hub_policies[2], SCHED_OTHER);
+        }
     }
-    cut(specs, 1, prepare_nothing); /* holds up no writers for another's sake */
+    cut(specs, 1, 2, prepare_nothing); /* holds up no writers for another's sake */
+    CU_ASSERT_EQUAL(seen.hub_policies[1], SCHED_OTHER);
     CU_ASSERT_EQUAL(seen.policies[1], SCHED_OTHER);
 }
 
