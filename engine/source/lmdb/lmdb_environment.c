@@ -94,7 +94,8 @@ int environment_open(struct environment *environment)
     int rc = mdb_env_create(&environment->env);
     if (rc)
         return environment_error(environment, rc);
-    rc = mdb_env_set_maxdbs(environment->env, LMDB_TABLES_MAX); /* the readers' */
+    if (environment->guard->has_tables)
+        rc = mdb_env_set_maxdbs(environment->env, LMDB_TABLES_MAX);
     if (rc)
         return environment_error(environment, rc);
     int error = open_files(environment, &status);

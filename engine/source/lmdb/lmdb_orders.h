@@ -72,6 +72,7 @@ struct lmdb_shared {
 struct lmdb_guard {
     const char *path;           /* as for mdb_env_open; borrowed */
     bool is_file;               /* MDB_NOSUBDIR */
+    bool has_tables;            /* room for those that its readers open */
     struct lmdb_identity owner; /* that the process takes */
     struct lmdb_shared *shared;
     struct pst_guard process;

@@ -187,6 +187,17 @@ static bool are_same(const struct lmdb_inodes *one, const struct lmdb_inodes *ot
            one->lock_device == other->lock_device && one->lock_inode == other->lock_inode;
 }
 
+/* Whether its readers will open tables, which the guard is too small for: it is started without,
+ * for a write transaction copies a number for each that there is room for, at the first time into
+ * memory that is touched for the first time, and with the lock held. */
+static bool is_too_small(struct lmdb_source *lmdb)
+{
+    const struct pst_source_policy *policy = &lmdb->source.policy;
+    bool was_small = !lmdb->guard.has_tables;
+    lmdb->guard.has_tables |= policy->is_logical || policy->check_pages;
+    return was_small && lmdb->guard.has_tables;
+}
+
 /* A guard that has another lock file open than the environment's users would hold up nobody. */
 int lmdb_find_again(struct lmdb_source *lmdb)
 {
@@ -203,7 +214,8 @@ int lmdb_find_again(struct lmdb_source *lmdb)
                 "source %s: %s is another environment than before, or has another lock file: it "
                 "was opened again, and what is there now is backed up",
                 lmdb->source.name, lmdb->argument);
-    return is_other || !lmdb_has_guard(lmdb) ? lmdb_replace_guard(lmdb) : 0;
+    bool is_replaced = is_too_small(lmdb) || is_other || !lmdb_has_guard(lmdb);
+    return is_replaced ? lmdb_replace_guard(lmdb) : 0;
 }
 
 int lmdb_look_at_files(struct lmdb_source *lmdb)

@@ -48,8 +48,9 @@ static inline struct lmdb_source *lmdb_of(struct pst_source *source)
 PST_MUST_USE int lmdb_find(struct lmdb_source *lmdb, const char **advice);
 void lmdb_place_free(struct lmdb_place *place);
 
-/* The same before a backup: a guard that is dead, or has other files open than the path leads to
- * now, is replaced, which is logged. Errors are logged too. */
+/* The same before a backup: a guard that is dead, or has no room for the tables that its readers
+ * will open, is replaced; so is one that has other files open than the path leads to now, which is
+ * logged. Errors are logged too. */
 PST_MUST_USE int lmdb_find_again(struct lmdb_source *lmdb);
 
 /* Starts the guard, which opens the environment. 0, or an error with the answer's text. */

@@ -125,7 +125,9 @@ static int start(struct pst_source *source, struct backup *backup)
 {
     *backup = (struct backup){0};
     collected_init(&backup->collected);
-    int error = pst_source_freeze(source, in_patience());
+    int error = pst_source_prepare(source);
+    if (!error)
+        error = pst_source_freeze(source, in_patience());
     if (!error)
         error = pst_source_snapshot(source, 1);
     if (!error)
@@ -292,9 +294,8 @@ static void killed_readers_are_told(void)
     struct backup backup;
     make_env();
     struct pst_source *source = open_logical("env");
-    pid_t guard = guard_of_this();
     ASSERT_OK(start(source, &backup));
-    signal_readers(guard, SIGKILL);
+    signal_readers(guard_of_this(), SIGKILL);
     CU_ASSERT_EQUAL(scan(source, &backup), -PST_E_GUARD);
     pst_source_release(source);
     collected_free(&backup.collected);
@@ -313,8 +314,8 @@ static void a_reader_that_hangs_holds_nobody_up(void)
     size_t bytes;
     make_env();
     struct pst_source *source = open_logical("env");
-    pid_t guard = guard_of_this(), pids[READERS_MAX];
     ASSERT_OK(start(source, &backup));
+    pid_t guard = guard_of_this(), pids[READERS_MAX];
     signal_readers(guard, SIGSTOP);
     const struct pst_fragment_descriptor *fragment =
         backup.collected.fragments[backup.collected.count - 1];

@@ -365,6 +365,7 @@ static void list(struct pst_source *source, struct collected *collected)
 static void cut(struct pst_source *source, struct collected *collected)
 {
     collected_init(collected);
+    ASSERT_OK(pst_source_prepare(source));
     ASSERT_OK(pst_source_freeze(source, in_patience()));
     ASSERT_OK(pst_source_snapshot(source, 1));
     ASSERT_OK(pst_source_thaw(source));

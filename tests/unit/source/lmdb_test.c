@@ -184,6 +184,34 @@ static void test_guard_in_a_hurry(void)
     done(source);
 }
 
+static long page_faults_of(pid_t process)
+{
+    char path[64];
+    long minor = -1;
+    snprintf(path, sizeof(path), "/proc/%d/stat", process);
+    FILE *file = fopen(path, "r");
+    REQUIRE(file && fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %ld", &minor) == 1);
+    fclose(file);
+    return minor;
+}
+
+/* A page that is touched for the first time is waited for by the writers of all that are frozen. */
+static void test_lock_touches_no_new_memory(void)
+{
+    struct pst_source *source = make(fill);
+    ASSERT_OK(pst_source_prepare(source));
+    pid_t guard = guard_of_this_process();
+    long before = page_faults_of(guard);
+    ASSERT_OK(pst_source_freeze(source, in_patience()));
+    long faults = page_faults_of(guard) - before;
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* theirs count, too */
+    CU_ASSERT(faults < 10);                                         /* 18 with room for tables */
+#endif
+    CU_ASSERT(faults >= 0);
+    ASSERT_OK(pst_source_thaw(source));
+    done(source);
+}
+
 static void test_snapshot_lets_writers_go(void)
 {
     struct pst_source *source = make(fill);
@@ -300,6 +328,7 @@ int main(void)
         {"a single source needs none", test_freeze_is_not_needed_alone},
         {"the guard thaws by itself", test_guard_thaws_by_itself},
         {"the guard is in a hurry until the thaw", test_guard_in_a_hurry},
+        {"the lock touches no new memory", test_lock_touches_no_new_memory},
         {"a snapshot lets writers go", test_snapshot_lets_writers_go},
         {"the lock dies with the guard", test_lock_dies_with_the_guard},
         {"a dead guard leaves nothing", test_dead_guard_leaves_nothing},
