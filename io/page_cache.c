@@ -22,11 +22,25 @@ struct cached_pages {
     uint64_t recently_evicted;
 };
 
-bool page_cache_lacks(int fd, const struct pst_io_range *range)
+/* *has_half: of these bytes. Whether the kernel answers. */
+static bool ask(int fd, const struct pst_io_range *range, bool *has_half)
 {
     struct cached_range asked = {range->offset, range->bytes};
     struct cached_pages pages;
     if (range->bytes == 0 || syscall(__NR_cachestat, fd, &asked, &pages, 0u) != 0)
         return false;
-    return pages.cached < range->bytes / (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    *has_half = pages.cached >= range->bytes / (uint64_t)sysconf(_SC_PAGESIZE) / 2;
+    return true;
+}
+
+bool page_cache_lacks(int fd, const struct pst_io_range *range)
+{
+    bool has_half;
+    return ask(fd, range, &has_half) && !has_half;
+}
+
+bool page_cache_has(int fd, const struct pst_io_range *range)
+{
+    bool has_half;
+    return ask(fd, range, &has_half) && has_half;
 }

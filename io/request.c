@@ -354,6 +354,9 @@ static bool wants_direct(const struct pst_file *file, const struct pst_io_look *
 {
     if (look->direct == PST_DIRECT_COLD)
         return !file->is_remote && page_cache_lacks(file->fd, &look->cold);
+    const struct pst_io_range whole = {0, file->size_bytes};
+    if (look->direct == PST_DIRECT_UNLESS_CACHED)
+        return file->is_remote || !page_cache_has(file->fd, &whole);
     return look->direct != PST_DIRECT_OFF;
 }
 

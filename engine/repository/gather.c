@@ -507,7 +507,7 @@ static int open_and_gather(struct gather *gather, struct pst_manifest_part *name
     gather->path = pst_repository_part_path(draft->common.number, draft->node, named->part,
                                             draft->parts_count);
     int error = pst_reader_open_file(&gather->reader, gather->repository->root, gather->path.text,
-                                     &gather->file);
+                                     PST_DIRECT_AUTO, &gather->file);
     gather->is_open = !error;
     if (error && error != -ENOENT)
         return error;

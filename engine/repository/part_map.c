@@ -551,9 +551,13 @@ static int open_files(struct look *look)
     struct pst_part_map *part = look->part;
     const struct pst_part_title title = part_title(part);
     const struct pst_damage damage = {.what = title.text};
-    int error = pst_reader_open_file(look->reader, part->from_fd, part->file.text, &look->file);
-    if (!error)
+    int error = pst_reader_open_file(look->reader, part->from_fd, part->file.text, part->direct,
+                                     &look->file);
+    if (!error) {
+        if (part->direct == PST_DIRECT_UNLESS_CACHED)
+            part->direct = look->file.direct ? PST_DIRECT_AUTO : PST_DIRECT_OFF;
         return open_tail(look, &damage);
+    }
     if (!pst_is_own_error(error))
         report(look, 0, &damage, error);
     return error;

@@ -46,7 +46,7 @@ int backup_open_tail(struct pst_reader *reader, const struct pst_part_map *part,
     struct pst_file *tail = malloc(sizeof(*tail));
     if (!tail)
         return -ENOMEM;
-    int error = pst_reader_open_file(reader, part->from_fd, name.text, tail);
+    int error = pst_reader_open_file(reader, part->from_fd, name.text, part->direct, tail);
     reader->name = part->file.text; /* which stays */
     if (error)
         free(tail);
@@ -58,7 +58,7 @@ int backup_open_tail(struct pst_reader *reader, const struct pst_part_map *part,
 int pst_backup_open_part(struct pst_reader *reader, const struct pst_part_map *part,
                          struct pst_file *file)
 {
-    int error = pst_reader_open_file(reader, part->from_fd, part->file.text, file);
+    int error = pst_reader_open_file(reader, part->from_fd, part->file.text, part->direct, file);
     if (error)
         return error;
     error = backup_open_tail(reader, part, file);

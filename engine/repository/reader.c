@@ -53,14 +53,14 @@ static int wait_for_it(struct pst_reader *reader)
 }
 
 int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
-                         struct pst_file *file)
+                         enum pst_direct direct, struct pst_file *file)
 {
     const struct pst_open how = {
         .dirfd = dirfd,
         .path = path,
         .flags = O_RDONLY | O_NONBLOCK, /* a FIFO in the place of a part must not hang us */
         .beneath = true,
-        .direct = PST_DIRECT_AUTO,
+        .direct = direct,
     };
     prepare(reader);
     reader->name = path;

@@ -23,7 +23,7 @@ void pst_reader_close(struct pst_reader *reader);
 /* Opens a regular file beneath dirfd (else -EINVAL), never through a symlink. path is kept until
  * another is opened, for whoever watches the thread (engine/base/activity.h). */
 int pst_reader_open_file(struct pst_reader *reader, int dirfd, const char *path,
-                         struct pst_file *file) PST_MUST_USE;
+                         enum pst_direct direct, struct pst_file *file) PST_MUST_USE;
 /* Closes the file that it goes on in, too, which is malloc'd; or that alone. */
 void pst_reader_close_file(struct pst_reader *reader, struct pst_file *file);
 void reader_close_rest(struct pst_reader *reader, struct pst_file *file);

@@ -16,6 +16,7 @@ static int map_parts(struct mapping *mapping, struct pst_reader *reader, void *b
 {
     for (uint32_t i = 0; i < mapping->set->count; i++) {
         mapping->set->parts[i].salvages = mapping->set->salvages;
+        mapping->set->parts[i].direct = mapping->set->direct;
         int error = pst_backup_map_part(&mapping->set->parts[i], reader, buffer, mapping->findings,
                                         mapping->bytes);
         if (error)

@@ -117,6 +117,7 @@ static int map_parts(struct pst_look *look, char *message)
     if (!error)
         drop_shut(look);
     look->set.salvages = true;
+    look->set.direct = PST_DIRECT_UNLESS_CACHED;
     look_log_findings(look);
     if (!error)
         error = chunk_map_parts(look->crew, &look->set, &look->findings, &look->read_bytes, false);

@@ -415,6 +415,7 @@ int origins_open(struct origins *origins, struct crew *crew, struct pst_findings
     if (!error && stop_at_damage && findings->damages > 0)
         error = findings->first_error;
     origins->set.salvages = origins->own->salvages;
+    origins->set.direct = origins->own->direct;
     return error ? error : chunk_map_parts(crew, &origins->set, findings, bytes, stop_at_damage);
 }
 

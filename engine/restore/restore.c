@@ -79,6 +79,7 @@ static int look_through_parts(struct restore_run *run)
 {
     bool keep_going = run->options->keep_going;
     run->set.salvages = keep_going;
+    run->set.direct = PST_DIRECT_UNLESS_CACHED;
     int error =
         chunk_map_parts(run->crew, &run->set, &run->findings, &run->looked_bytes, !keep_going);
     if (keep_going)

@@ -284,6 +284,7 @@ static int map_origin(struct finding_pieces *finding, struct view_origin *origin
     int error = origin_find(view->look->backup, &origin->origin, &found, &index, what);
     if (error)
         return refuse_origin(finding, what, error);
+    origin->set.direct = view->look->set.direct;
     error = origin_add_parts(&origin->set, found, index, 1);
     if (!error)
         error = chunk_map_parts(view->look->crew, &origin->set, &finding->findings,

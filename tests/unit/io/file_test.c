@@ -274,14 +274,14 @@ static void cache(const char *name, size_t bytes)
 
 /* Whether a file of which so much is cached, and which is to be read from there on, is read past
  * the page cache. */
-static bool is_direct_with(size_t cached_bytes, struct pst_io_range range)
+static bool is_direct_as(enum pst_direct direct, size_t cached_bytes, struct pst_io_range range)
 {
     struct pst_file file;
     cache("large", cached_bytes);
     struct pst_open how = {.dirfd = scratch.dirfd,
                            .path = "large",
                            .flags = O_RDONLY,
-                           .direct = PST_DIRECT_COLD,
+                           .direct = direct,
                            .cold = range};
     CU_ASSERT_EQUAL_FATAL(await_open(ring, &file, &how), 0);
     CU_ASSERT_EQUAL(await_read(ring, &file, data, ROOM_BYTES, 0, -1), (int)ROOM_BYTES);
@@ -291,18 +291,29 @@ static bool is_direct_with(size_t cached_bytes, struct pst_io_range range)
     return is_direct;
 }
 
-static void test_what_the_page_cache_lacks_is_read_past_it(void)
+static bool is_direct_with(size_t cached_bytes, struct pst_io_range range)
 {
-    static const struct pst_io_range whole = {0, ROOM_BYTES},
-                                     end = {ROOM_BYTES / 2, ROOM_BYTES / 2};
+    return is_direct_as(PST_DIRECT_COLD, cached_bytes, range);
+}
+
+/* Makes the file; whether it can be read past the page cache, which tmpfs does not let go. */
+static bool make_large(void)
+{
     struct pst_file file;
     before_each();
     make_file("large", ROOM_BYTES);
     cache("large", 0);
     CU_ASSERT_EQUAL_FATAL(open_file(&file, "large", O_RDONLY, PST_DIRECT_AUTO), 0);
-    /* tmpfs keeps its pages */
-    bool expected = file.direct && count_cached("large") == 0;
+    bool can = file.direct && count_cached("large") == 0;
     CU_ASSERT_EQUAL(await_close(ring, &file), 0);
+    return can;
+}
+
+static void test_what_the_page_cache_lacks_is_read_past_it(void)
+{
+    static const struct pst_io_range whole = {0, ROOM_BYTES},
+                                     end = {ROOM_BYTES / 2, ROOM_BYTES / 2};
+    bool expected = make_large();
     CU_ASSERT_EQUAL(is_direct_with(0, whole), expected);
     if (expected)
         CU_ASSERT_EQUAL(count_cached("large"), 0);
@@ -311,6 +322,20 @@ static void test_what_the_page_cache_lacks_is_read_past_it(void)
     CU_ASSERT_EQUAL(is_direct_with(ROOM_BYTES / 2, end), expected);
     CU_ASSERT_FALSE(is_direct_with(ROOM_BYTES, whole));
     CU_ASSERT_FALSE(is_direct_with(0, (struct pst_io_range){0, 0}));
+}
+
+static void test_what_the_page_cache_has_is_read_from_it(void)
+{
+    static const struct pst_io_range none = {0, 0};
+    bool expected = make_large();
+    if (count_cached("large") < 0)
+        return;
+    CU_ASSERT_EQUAL(is_direct_as(PST_DIRECT_UNLESS_CACHED, 0, none), expected);
+    CU_ASSERT_EQUAL(is_direct_as(PST_DIRECT_UNLESS_CACHED, ROOM_BYTES / 2 - BLOCK, none), expected);
+    if (expected)
+        CU_ASSERT_EQUAL(count_cached("large"), ROOM_BYTES / 2 / BLOCK - 1);
+    CU_ASSERT_FALSE(is_direct_as(PST_DIRECT_UNLESS_CACHED, ROOM_BYTES / 2, none));
+    CU_ASSERT_FALSE(is_direct_as(PST_DIRECT_UNLESS_CACHED, ROOM_BYTES, none));
 }
 
 /* LMDB writes by write(2), or with MDB_WRITEMAP into a mapping; neither need be on the disk. */
@@ -511,6 +536,7 @@ int main(int argc, char **argv)
          test_direct_is_used_where_the_file_system_has_it},
         {"what the page cache lacks is read past it",
          test_what_the_page_cache_lacks_is_read_past_it},
+        {"what the page cache has is read from it", test_what_the_page_cache_has_is_read_from_it},
         {"dirty pages are seen past the page cache", test_dirty_pages_are_seen_past_the_page_cache},
         {"attributes are those of the open", test_attributes_are_those_of_the_open},
         {"failed opens leave nothing", test_failed_opens_leave_nothing},
