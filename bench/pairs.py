@@ -95,15 +95,16 @@ def timed(command):
 
 
 def make_files(folder, count, file_bytes):
-    """A thousand files a directory, of bytes that do not compress."""
+    """A thousand files a directory, of bytes that do not compress, and that are nowhere the same: who stores
+    the same bytes once would have little to read."""
     lot = random.Random(4)
-    data = lot.randbytes(min(file_bytes, 1 << 24))
+    block_bytes = min(file_bytes, 1 << 24)
     for number in range(count):
         directory = os.path.join(folder, str(number // 1000))
         os.makedirs(directory, exist_ok=True)
         with open(os.path.join(directory, str(number)), "wb") as file:
-            for _ in range(max(1, file_bytes // len(data))):
-                file.write(data)
+            for _ in range(max(1, file_bytes // block_bytes)):
+                file.write(lot.randbytes(block_bytes))
 
 
 def make_environment(folder, rows):
@@ -132,6 +133,14 @@ def forget_pages(folder):
         os.fsync(fd)
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
         os.close(fd)
+
+
+def remember_pages(folder):
+    """What lies in the folder is read from the page cache."""
+    for name in files_below(folder):
+        with open(name, "rb", buffering=0) as file:
+            while file.read(1 << 22):
+                pass
 
 
 def confidence_interval(ratios):
