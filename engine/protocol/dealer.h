@@ -1,7 +1,9 @@
 /*
  * Deals a node's fragments out to its LDMs: to whichever is free, PST_FRAGMENTS_AHEAD at a time,
  * or to the owner where a fragment has one. Fragments come from the sources while earlier ones are
- * being scanned. Pure; owned by the proxy that embeds it. Private to the room but for the structs.
+ * being scanned. What a fragment costs does not grow with the LDMs, but with the fragments ahead of
+ * it whose owners have no room. Pure; owned by the proxy that embeds it. Private to the room but
+ * for the structs.
  */
 #ifndef PST_ENGINE_PROTOCOL_DEALER_H
 #define PST_ENGINE_PROTOCOL_DEALER_H
@@ -24,6 +26,9 @@ struct pst_dealer {
     uint64_t forgotten;
     uint64_t listed_bytes;
     struct pst_dealt dealt[PST_LDMS_MAX][PST_FRAGMENTS_AHEAD];
+    /* The LDMs, by instance - 1, that have so many; one that has PST_FRAGMENTS_AHEAD is in none. */
+    struct pst_set ldms_with[PST_FRAGMENTS_AHEAD];
+    uint32_t first;                                      /* of queue, which goes round */
     struct pst_fragment queue[PST_FRAGMENTS_LISTED_MAX]; /* oldest first */
 };
 
@@ -48,7 +53,10 @@ void dealer_stop(struct pst_dealer *dealer);
 /* Whether nothing is queued nor in flight. */
 bool dealer_is_idle(const struct pst_dealer *dealer);
 
-/* Asserts what must hold between two steps. Costs a look at each LDM. */
+/* Asserts what must hold between two steps. What is dealt to an LDM is checked where it changes. */
 void dealer_check(const struct pst_dealer *dealer);
+
+/* Asserts besides what must hold of each LDM, and costs a look at each. */
+void dealer_check_ldms(const struct pst_dealer *dealer);
 
 #endif

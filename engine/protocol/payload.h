@@ -321,6 +321,16 @@ static inline void pst_sums_add(struct pst_sums *sums, const struct pst_sums *mo
     sums->unreadable += more->unreadable;
 }
 
+/* The other way: less is a part of sums. */
+static inline void pst_sums_subtract(struct pst_sums *sums, const struct pst_sums *less)
+{
+    sums->source_bytes -= less->source_bytes;
+    sums->stored_bytes -= less->stored_bytes;
+    sums->objects -= less->objects;
+    sums->chunks -= less->chunks;
+    sums->unreadable -= less->unreadable;
+}
+
 /* What an LDM or a node has prepared, as a line of a manifest. */
 static inline struct pst_archive_item pst_archive_item_of(pst_ref master_ref, uint32_t item,
                                                           const struct pst_stop_backup_conf *conf)

@@ -3,6 +3,7 @@
 #include "engine/protocol/proxy_check.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "engine/protocol/proxy_answer.h"
 #include "engine/protocol/proxy_order.h"
@@ -33,6 +34,16 @@ static void check_order(const struct pst_proxy *proxy)
     assert(pst_set_is_within(&proxy->sender->waiting, &members));
 }
 
+/* What costs a look at each LDM. */
+static void check_ldms(const struct pst_proxy *proxy)
+{
+    struct pst_sums progress = {0};
+    dealer_check_ldms(&proxy->dealer);
+    for (uint32_t i = 0; i < proxy->ldms; i++)
+        pst_sums_add(&progress, &proxy->ldm_progress[i]);
+    assert(memcmp(&progress, &proxy->progress, sizeof(progress)) == 0);
+}
+
 void proxy_check(const struct pst_proxy *proxy)
 {
     const struct proxy_rule *rule = proxy_rule_of(proxy);
@@ -48,6 +59,7 @@ void proxy_check(const struct pst_proxy *proxy)
     } else {
         assert(!proxy->sender && proxy->resume_ns == PST_DEADLINE_NONE);
         assert(!rule->may_abort || !proxy->error); /* it waits for the next order */
+        check_ldms(proxy);                         /* here alone: once for an order */
     }
     assert(proxy->error <= 0 && (proxy->error || proxy->where == 0));
     assert(proxy->state != PST_PROXY_ABORTED || proxy->error);

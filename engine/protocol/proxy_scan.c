@@ -92,10 +92,9 @@ void proxy_on_progress(struct pst_proxy *proxy, const struct pst_signal *report)
     struct pst_sums *last = &proxy->ldm_progress[member];
     if (!reads_back && memcmp(last, &report->payload.progress.sums, sizeof(*last)) == 0)
         return;
+    pst_sums_subtract(&proxy->progress, last);
     *last = report->payload.progress.sums;
-    memset(&proxy->progress, 0, sizeof(proxy->progress));
-    for (uint32_t i = 0; i < proxy->ldms; i++)
-        pst_sums_add(&proxy->progress, &proxy->ldm_progress[i]);
+    pst_sums_add(&proxy->progress, last);
     note_progress(proxy);
 }
 

@@ -207,6 +207,18 @@ static void list(const struct pst_signal *request)
     }
 }
 
+/* A report of each LDM. */
+static void report_progress(pst_ref proxy_ref)
+{
+    for (uint32_t i = 0; i < proxy.ldms; i++) {
+        pst_ref ldm_ref = pst_ref_make(2, PST_BLOCK_BACKUP, i + 1);
+        struct pst_signal report = signal_of(PST_BACKUP_PROGRESS_REP, ldm_ref, proxy_ref);
+        report.payload.progress.sums.source_bytes = i + 1;
+        take(false, &report);
+    }
+    assert(proxy.progress.source_bytes == (uint64_t)proxy.ldms * (proxy.ldms + 1) / 2);
+}
+
 /* Answers all that the machine asks, and what it asks then. */
 static void answer_all(bool of_master)
 {
@@ -215,8 +227,10 @@ static void answer_all(bool of_master)
         pst_signal_init_answer(&answer, PST_CONF_OF(request.gsn), &request);
         answer.length = pst_gsn_payload_bytes(answer.gsn);
         answer.payload.order.master_ref = request.payload.order.master_ref;
-        if (request.gsn == PST_SOURCE_LIST_REQ)
+        if (request.gsn == PST_SOURCE_LIST_REQ) {
             list(&request);
+            report_progress(request.sender_ref);
+        }
         if (request.gsn == PST_ARCHIVE_NUMBER_REQ)
             answer.payload.archive_number.number = 1;
         take(of_master, &answer);

@@ -70,15 +70,34 @@ static void the_queue_is_bounded(void)
     CU_ASSERT_EQUAL(dealer.listed, PST_FRAGMENTS_LISTED_MAX);
 }
 
-/* Some thousand fragments, answered in any order: each is dealt once, none is left. */
+/* By a look at each: the first LDM of those with the fewest fragments. */
+static uint32_t freest(void)
+{
+    uint32_t best = 0, best_load = PST_FRAGMENTS_AHEAD;
+    for (uint32_t ldm = 1; ldm <= dealer.ldms; ldm++) {
+        uint32_t load = 0;
+        for (uint32_t i = 0; i < PST_FRAGMENTS_AHEAD; i++)
+            load += dealer.dealt[ldm - 1][i].sequence != 0;
+        if (load < best_load) {
+            best = ldm;
+            best_load = load;
+        }
+    }
+    return best;
+}
+
+/* Some thousand fragments, answered in any order: each is dealt once, none is left; those of no
+ * owner to the freest, oldest first, and likewise those of each owner. */
 static void each_is_dealt_once(void)
 {
-    enum { COUNT = 5000, LDMS = 7 };
+    enum { COUNT = 5000, LDMS = 70 };
     static uint8_t dealt_times[COUNT];
+    static uint64_t last_of[LDMS + 1];
     static struct {
         uint32_t ldm, sequence;
     } flight[LDMS * PST_FRAGMENTS_AHEAD];
     memset(dealt_times, 0, sizeof(dealt_times));
+    memset(last_of, 0, sizeof(last_of));
     dealer_init(&dealer, LDMS);
     uint32_t listed = 0;
     uint32_t sequence = 0;
@@ -88,14 +107,17 @@ static void each_is_dealt_once(void)
         struct pst_fragment fragment;
         uint32_t ldm;
         chance = chance * 1103515245 + 12345;
-        if (listed < COUNT && dealer.queued < 40 && chance >> 16 & 1) {
+        if (listed < COUNT && dealer.queued < 400 && (chance >> 21 & 3) != 0) {
             CU_ASSERT_EQUAL_FATAL(add(listed, chance >> 20 & 1 ? 1 + listed % LDMS : 0), 0);
             listed++;
         }
-        while ((ldm = dealer_next(&dealer, sequence + 1, &fragment)) != 0) {
+        uint32_t any;
+        while (any = freest(), (ldm = dealer_next(&dealer, sequence + 1, &fragment)) != 0) {
             dealt_times[fragment.fragment]++;
             CU_ASSERT_FATAL(count < LDMS * PST_FRAGMENTS_AHEAD);
-            CU_ASSERT_TRUE(fragment.owner == 0 || fragment.owner == ldm);
+            CU_ASSERT_EQUAL(ldm, fragment.owner == 0 ? any : fragment.owner);
+            CU_ASSERT_TRUE(fragment.fragment >= last_of[fragment.owner]);
+            last_of[fragment.owner] = fragment.fragment;
             flight[count].ldm = ldm;
             flight[count++].sequence = ++sequence;
         }
@@ -105,6 +127,8 @@ static void each_is_dealt_once(void)
                 dealer_answered(&dealer, flight[which].ldm, flight[which].sequence, NULL));
             flight[which] = flight[--count];
         }
+        dealer_check(&dealer);
+        dealer_check_ldms(&dealer);
     }
     for (uint32_t i = 0; i < COUNT; i++)
         RIG_CHECK(dealt_times[i] == 1, "fragment %u was dealt %u times", i, dealt_times[i]);

@@ -160,9 +160,11 @@ static void progress_is_judged_and_told(void)
                         10 * (i + 1));
     }
     CU_ASSERT_TRUE(rig.now_ns - started_ns > 5 * rig_timeouts.stall_ns);
-    for (uint32_t ldm = 1; ldm <= LDMS; ldm++) {
+    for (uint32_t i = 0; i < 2 * LDMS; i++) { /* of each LDM, the last report counts */
+        uint32_t ldm = 1 + i % LDMS;
         struct pst_signal report = rig_signal(PST_BACKUP_PROGRESS_REP, LDM_REF(ldm), PROXY_REF, 0);
-        report.payload.progress.sums.source_bytes = UINT64_C(0xffffffff) << ldm;
+        report.payload.progress.sums.source_bytes =
+            i < LDMS ? 1000 * ldm : UINT64_C(0xffffffff) << ldm;
         deliver(&report);
     }
     tick(rig_timeouts.progress_ns);
