@@ -45,7 +45,7 @@ void pst_ring_register_file(struct pst_ring *ring, struct pst_file *file)
     if (ring->slots_free == 0)
         return;
     int slot = ring->free_slots[ring->slots_free - 1];
-    if (io_uring_register_files_update(&ring->uring, (unsigned)slot, &file->fd, 1) != 1)
+    if (io_uring_register_files_update(&ring->usual.uring, (unsigned)slot, &file->fd, 1) != 1)
         return;
     ring->slots_free--;
     file->slot = slot;
@@ -56,7 +56,8 @@ static void unregister_file(struct pst_ring *ring, struct pst_file *file)
     int none = -1;
     if (file->slot < 0)
         return;
-    int updated = io_uring_register_files_update(&ring->uring, (unsigned)file->slot, &none, 1);
+    int updated =
+        io_uring_register_files_update(&ring->usual.uring, (unsigned)file->slot, &none, 1);
     assert(updated == 1);
     ring->free_slots[ring->slots_free++] = file->slot;
     file->slot = -1;
@@ -124,7 +125,7 @@ static void start_transfer(struct pst_ring *ring, struct pst_io_op *op, enum req
 {
     assert(file->fd >= 0);
     assert(op->transfer.bytes > 0 && op->transfer.bytes <= TRANSFER_BYTES_MAX);
-    assert(op->transfer.buffer_index < 0 || ring->buffers_error ||
+    assert(op->transfer.buffer_index < 0 || ring->usual.buffers_error ||
            (unsigned)op->transfer.buffer_index < ring->buffers_count);
     assert(is_aligned(file, op->transfer.offset));
     assert(is_aligned(file, (uintptr_t)op->transfer.data));

@@ -38,6 +38,7 @@ struct pst_file {
     uint32_t align_bytes; /* of offsets and lengths where direct: a power of two <= 4096; else 1 */
     bool is_remote;       /* what answers for its file system may be away: never called inline */
     bool no_read_ahead;   /* the kernel was asked for none */
+    bool no_poll;         /* it cannot be read and written by IOPOLL */
     unsigned in_flight;   /* operations on this file */
     uint32_t mode;        /* as of the open, from statx(2): */
     uint32_t uid;
@@ -118,6 +119,7 @@ struct pst_io_op {
     uint8_t retries;
     bool replaced;
     bool direct;
+    bool polled;
 };
 
 #endif

@@ -96,6 +96,7 @@ static void note_remote(struct pst_ring *ring, struct pst_file *file)
         ring->device_is_remote = is_remote(file->fd);
     }
     file->is_remote = ring->device_is_remote;
+    file->no_poll = file->is_remote || file->device == ring->unpolled_device;
 }
 
 static int set_direct_flag(int fd, bool on)
@@ -145,22 +146,23 @@ static void follow_read_ahead(const struct pst_ring *ring, struct pst_io_op *op)
 }
 
 /* Whether a transfer may name this buffer, which is registered now if it has not been. */
-static bool has_buffer(struct pst_ring *ring, unsigned index)
+static bool has_buffer(struct request_queue *queue, unsigned index)
 {
-    if (index >= ring->buffers_count)
+    if (!queue->buffers)
         return false;
-    struct iovec *buffer = &ring->buffers[index];
-    if (!buffer->iov_base || ring->buffers_error) /* once one is refused no other is tried */
+    struct iovec *buffer = &queue->buffers[index];
+    if (!buffer->iov_base || queue->buffers_error) /* once one is refused no other is tried */
         return !buffer->iov_base;
-    int updated = io_uring_register_buffers_update_tag(&ring->uring, index, buffer, NULL, 1);
+    int updated = io_uring_register_buffers_update_tag(&queue->uring, index, buffer, NULL, 1);
     if (updated == 1)
         buffer->iov_base = NULL;
     else
-        ring->buffers_error = updated;
+        queue->buffers_error = updated;
     return updated == 1;
 }
 
-static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
+static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op,
+                             struct request_queue *queue, struct io_uring_sqe *sqe)
 {
     struct pst_file *file = op->file;
     char *data = op->transfer.data + op->transfer.started;
@@ -174,7 +176,8 @@ static void prepare_transfer(struct pst_ring *ring, struct pst_io_op *op, struct
     follow_read_ahead(ring, op);
     uint32_t bytes = (wanted + align - 1) & ~(align - 1);
     int index = op->transfer.buffer_index;
-    bool fixed = index >= 0 && has_buffer(ring, (unsigned)index);
+    bool fixed =
+        index >= 0 && (unsigned)index < ring->buffers_count && has_buffer(queue, (unsigned)index);
     if (op->kind == KIND_READ && fixed)
         io_uring_prep_read_fixed(sqe, file->fd, data, bytes, offset, index);
     else if (op->kind == KIND_READ)
@@ -203,7 +206,8 @@ static void prepare_truncate(struct pst_ring *ring, struct pst_io_op *op, struct
     io_uring_prep_nop(sqe);
 }
 
-static void prepare_request(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
+static void prepare_request(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe)
 {
     switch ((enum request_kind)op->kind) {
     case KIND_OPEN:
@@ -211,7 +215,7 @@ static void prepare_request(struct pst_ring *ring, struct pst_io_op *op, struct 
         break;
     case KIND_READ:
     case KIND_WRITE:
-        prepare_transfer(ring, op, sqe);
+        prepare_transfer(ring, op, queue, sqe);
         break;
     case KIND_FALLOCATE:
         io_uring_prep_fallocate(sqe, op->file->fd, op->range.mode, (off_t)op->range.offset,
@@ -247,8 +251,17 @@ static void inject_fault(struct pst_io_fault *fault, struct pst_io_op *op)
     fault->hits++;
 }
 
-void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
+struct request_queue *request_queue_of(struct pst_ring *ring, const struct pst_io_op *op)
 {
+    bool polls = ring->polls && (op->kind == KIND_READ || op->kind == KIND_WRITE) &&
+                 op->file->direct && !op->file->no_poll;
+    return polls ? &ring->polled : &ring->usual;
+}
+
+void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct request_queue *queue,
+                     struct io_uring_sqe *sqe)
+{
+    op->polled = queue == &ring->polled;
     op->replaced = false;
     op->short_bytes = UINT32_MAX;
     op->direct = op->file && op->file->direct;
@@ -258,12 +271,12 @@ void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_urin
         io_uring_prep_nop(sqe);
         return;
     }
-    prepare_request(ring, op, sqe);
+    prepare_request(ring, op, queue, sqe);
     if (op->kind == KIND_READ || op->kind == KIND_WRITE)
         sqe->ioprio = ring->priority;
     if (op->file && op->file->is_remote) /* the thread of the ring must not wait for it */
         sqe->flags |= IOSQE_ASYNC;
-    if (op->file && op->file->slot >= 0 && sqe->opcode != IORING_OP_NOP) {
+    if (op->file && op->file->slot >= 0 && !op->polled && sqe->opcode != IORING_OP_NOP) {
         sqe->fd = op->file->slot;
         sqe->flags |= IOSQE_FIXED_FILE;
     }
@@ -291,9 +304,19 @@ static bool may_retry(struct pst_io_op *op, int result)
     return (result == -EINTR || result == -EAGAIN) && op->retries++ < RETRIES_MAX;
 }
 
+/* The disk has no queues that are polled, or the file system does not know what that is. */
+static bool leave_polling(struct pst_ring *ring, struct pst_io_op *op, int result)
+{
+    if (result != -EOPNOTSUPP || !op->polled)
+        return false;
+    op->file->no_poll = true;
+    ring->unpolled_device = op->file->device;
+    return true;
+}
+
 static void transfer_failed(struct pst_ring *ring, struct pst_io_op *op, int result)
 {
-    if (may_retry(op, result))
+    if (may_retry(op, result) || leave_polling(ring, op, result))
         ring_enqueue(ring, op);
     else if (result == -EINVAL && op->direct && fall_back_to_buffered(op->file))
         ring_enqueue(ring, op);

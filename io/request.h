@@ -27,16 +27,25 @@ enum request_kind {
     KIND_UNLINK,
 };
 
+/* One io_uring of a ring. */
+struct request_queue {
+    struct io_uring uring;
+    unsigned issued; /* in the submission queue or the kernel; at most issued_max */
+    unsigned issued_max;
+    struct iovec *buffers; /* with iov_base NULL once it is registered */
+    int buffers_error;     /* the first refusal */
+};
+
 struct pst_ring {
     struct pst_thread_owner owner;
-    struct io_uring uring;
+    struct request_queue usual;
+    struct request_queue polled; /* for transfers with O_DIRECT, if polls */
+    bool polls;
     struct pst_io_op *pending_first; /* started, not yet in the submission queue */
     struct pst_io_op **pending_end;
     struct pst_io_op *oldest, *newest; /* of those in flight, by their start */
     uint64_t now_ns;                   /* of the last reap */
     unsigned in_flight;
-    unsigned issued; /* in the submission queue or the kernel; at most issued_max */
-    unsigned issued_max;
     struct pst_io_fault *fault;
     int doorbell_fd;
     struct pst_ring_transfers transfers;
@@ -45,15 +54,16 @@ struct pst_ring {
     bool is_gentle;         /* see pst_ring_set_gentle() */
     uint64_t device;        /* of the last file opened; and whether it is remote */
     bool device_is_remote;
+    uint64_t unpolled_device; /* the last one that refused to be polled */
     bool doorbell_armed;
     bool reaping;
     bool kernel_truncates;
     unsigned setup; /* enum pst_ring_setup */
     unsigned entries;
-    struct iovec *buffers; /* with iov_base NULL once it is registered */
     unsigned buffers_count;
-    int buffers_error; /* the first refusal */
     int ring_fd_error;
+    int sqpoll_error; /* why there is none of what was asked for; 0: there is */
+    int iopoll_error;
     int files_error;
     unsigned files_max;
     unsigned slots_free;
@@ -69,8 +79,11 @@ static inline void ring_enqueue(struct pst_ring *ring, struct pst_io_op *op)
     ring->pending_end = &op->next;
 }
 
-/* Fills the entry for the next request of op (which may be a continuation). */
-void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
+/* Where the next request of op (which may be a continuation) belongs, and how it fills its entry
+ * there. */
+struct request_queue *request_queue_of(struct pst_ring *ring, const struct pst_io_op *op);
+void request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct request_queue *queue,
+                     struct io_uring_sqe *sqe);
 
 /* Takes the kernel's answer: continues op (ring_enqueue), or ends it and calls done. */
 void request_complete(struct pst_ring *ring, struct pst_io_op *op, int result);

@@ -20,6 +20,7 @@
 
 #define DOORBELL_DATA ((uint64_t)1)
 #define NEEDED_FEATURES (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP)
+#define SQPOLL_IDLE_MS 10u /* see struct pst_ring_polling */
 
 /* The kernel may give a ring the memory of one that another thread closed, and liburing maps and
  * unmaps by system calls of its own: without this, ThreadSanitizer does not see their order. */
@@ -30,6 +31,13 @@ struct setup {
     const char *text;
 };
 
+/* Behind those of enum pst_ring_setup: with SQPOLL, best first. The kernel's thread does what
+ * DEFER_TASKRUN leaves to ours. */
+enum {
+    SETUP_SQPOLL_SINGLE_ISSUER = PST_RING_SETUP_PLAIN + 1, /* Linux 6.0 */
+    SETUP_SQPOLL,
+};
+
 static const struct setup setups[] = {
     [PST_RING_SETUP_DEFER_TASKRUN] = {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                                           IORING_SETUP_TASKRUN_FLAG,
@@ -37,40 +45,67 @@ static const struct setup setups[] = {
     [PST_RING_SETUP_COOP_TASKRUN] = {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
                                      "COOP_TASKRUN"},
     [PST_RING_SETUP_PLAIN] = {0, "plain setup"},
+    [SETUP_SQPOLL_SINGLE_ISSUER] = {IORING_SETUP_SQPOLL | IORING_SETUP_SINGLE_ISSUER,
+                                    "SQPOLL SINGLE_ISSUER"},
+    [SETUP_SQPOLL] = {IORING_SETUP_SQPOLL, "SQPOLL"},
 };
 
-static int init_queues(struct pst_ring *ring, unsigned entries, enum pst_ring_setup first)
+static int init_queue(struct request_queue *queue, unsigned entries, struct io_uring_params *params)
+{
+    params->sq_thread_idle = SQPOLL_IDLE_MS;
+    int error = io_uring_queue_init_params(entries, &queue->uring, params);
+    queue->issued_max = params->cq_entries - 1; /* one is the doorbell's: the CQ never overflows */
+    return error;
+}
+
+static int init_usual(struct pst_ring *ring, unsigned first, unsigned last)
 {
     int error = -EINVAL;
-    for (unsigned i = first; i <= PST_RING_SETUP_PLAIN && error == -EINVAL; i++) {
+    for (unsigned i = first; i <= last && error == -EINVAL; i++) {
         struct io_uring_params params = {.flags = setups[i].flags};
-        error = io_uring_queue_init_params(entries, &ring->uring, &params);
+        error = init_queue(&ring->usual, ring->entries, &params);
         ring->setup = i;
-        ring->issued_max =
-            params.cq_entries - 1; /* one is the doorbell's: the CQ never overflows */
     }
+    return error;
+}
+
+static int open_usual(struct pst_ring *ring, const struct pst_ring_options *options)
+{
+    int error = -EINVAL;
+    if (options->polling.sqpoll)
+        error = ring->sqpoll_error = init_usual(ring, SETUP_SQPOLL_SINGLE_ISSUER, SETUP_SQPOLL);
+    if (error)
+        error = init_usual(ring, options->first_setup, PST_RING_SETUP_PLAIN);
     if (error)
         return error;
     atomic_fetch_add(&lives, 1);
-    ring->entries = entries;
-    if ((ring->uring.features & NEEDED_FEATURES) != NEEDED_FEATURES) {
-        io_uring_queue_exit(&ring->uring);
+    if ((ring->usual.uring.features & NEEDED_FEATURES) != NEEDED_FEATURES) {
+        io_uring_queue_exit(&ring->usual.uring);
         return -ENOSYS;
     }
+    int registered = io_uring_register_ring_fd(&ring->usual.uring);
+    ring->ring_fd_error = registered < 0 ? registered : 0;
     return 0;
 }
 
-static void register_ring_fd(struct pst_ring *ring)
+/* A kernel takes nothing but reads and writes with O_DIRECT there: so it is a second one. Of
+ * SQPOLL, both have one thread. */
+static void open_polled(struct pst_ring *ring)
 {
-    int registered = io_uring_register_ring_fd(&ring->uring);
-    ring->ring_fd_error = registered < 0 ? registered : 0;
+    struct io_uring_params params = {.flags = setups[ring->setup].flags | IORING_SETUP_IOPOLL |
+                                              IORING_SETUP_ATTACH_WQ,
+                                     .wq_fd = (unsigned)ring->usual.uring.ring_fd};
+    ring->iopoll_error = init_queue(&ring->polled, ring->entries, &params);
+    ring->polls = !ring->iopoll_error;
+    if (ring->polls)
+        (void)io_uring_register_ring_fd(&ring->polled.uring);
 }
 
 static void register_file_table(struct pst_ring *ring, unsigned files_max)
 {
     if (!files_max)
         return;
-    ring->files_error = io_uring_register_files_sparse(&ring->uring, files_max);
+    ring->files_error = io_uring_register_files_sparse(&ring->usual.uring, files_max);
     if (ring->files_error)
         return;
     ring->files_max = files_max;
@@ -90,14 +125,16 @@ int pst_ring_open(struct pst_ring **ring_out, const struct pst_ring_options *opt
     ring->doorbell_fd = -1;
     ring->fault = options->fault;
     ring->now_ns = pst_monotonic_ns();
-    int error = init_queues(ring, options->entries, options->first_setup);
+    ring->entries = options->entries;
+    int error = open_usual(ring, options);
     if (error) {
         free(ring);
         return error;
     }
-    register_ring_fd(ring);
+    if (options->polling.iopoll)
+        open_polled(ring);
     register_file_table(ring, options->files_max);
-    ring->kernel_truncates = request_kernel_truncates(&ring->uring);
+    ring->kernel_truncates = request_kernel_truncates(&ring->usual.uring);
     pst_thread_bind(&ring->owner);
     *ring_out = ring;
     return 0;
@@ -109,33 +146,45 @@ void pst_ring_close(struct pst_ring *ring)
     assert(ring->in_flight == 0);
     assert(ring->slots_free == ring->files_max);
     atomic_fetch_sub(&lives, 1);
-    io_uring_queue_exit(&ring->uring);
-    free(ring->buffers);
+    if (ring->polls)
+        io_uring_queue_exit(&ring->polled.uring);
+    io_uring_queue_exit(&ring->usual.uring);
+    free(ring->polled.buffers);
+    free(ring->usual.buffers);
     free(ring);
+}
+
+static void register_buffers(struct request_queue *queue, const struct iovec *buffers,
+                             unsigned count)
+{
+    size_t bytes = count * sizeof(*buffers);
+    queue->buffers_error = -ENOMEM;
+    queue->buffers = malloc(bytes);
+    if (!queue->buffers)
+        return;
+    memcpy(queue->buffers, buffers, bytes);
+    queue->buffers_error = io_uring_register_buffers_sparse(&queue->uring, count);
+    if (queue->buffers_error != -EINVAL)
+        return;
+    queue->buffers_error = io_uring_register_buffers(&queue->uring, buffers, count);
+    if (!queue->buffers_error)
+        memset(queue->buffers, 0, bytes);
 }
 
 void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffers, unsigned count)
 {
     PST_CHECK_THREAD(&ring->owner);
     assert(ring->buffers_count == 0 && count > 0);
-    size_t bytes = count * sizeof(*buffers);
-    ring->buffers_error = -ENOMEM;
-    ring->buffers = malloc(bytes);
-    if (!ring->buffers)
-        return;
-    memcpy(ring->buffers, buffers, bytes);
     ring->buffers_count = count;
-    ring->buffers_error = io_uring_register_buffers_sparse(&ring->uring, count);
-    if (ring->buffers_error != -EINVAL)
-        return;
-    ring->buffers_error = io_uring_register_buffers(&ring->uring, buffers, count);
-    if (!ring->buffers_error)
-        memset(ring->buffers, 0, bytes);
+    register_buffers(&ring->usual, buffers, count);
+    if (ring->polls)
+        register_buffers(&ring->polled, buffers, count);
 }
 
 bool pst_ring_is_refused(const struct pst_ring *ring)
 {
-    return ring->files_error || ring->buffers_error;
+    return ring->files_error || ring->usual.buffers_error || ring->polled.buffers_error ||
+           ring->sqpoll_error || ring->iopoll_error || ring->unpolled_device;
 }
 
 static int describe_registered(char *text, size_t bytes, unsigned registered, unsigned count,
@@ -149,27 +198,48 @@ static int describe_registered(char *text, size_t bytes, unsigned registered, un
     return 0;
 }
 
+static bool is_registered(const struct request_queue *queue, unsigned index)
+{
+    return queue->buffers && !queue->buffers[index].iov_base;
+}
+
 /* Those that a transfer has named. */
 static unsigned count_registered(const struct pst_ring *ring)
 {
     unsigned count = 0;
     for (unsigned i = 0; i < ring->buffers_count; i++)
-        count += !ring->buffers[i].iov_base;
+        count += is_registered(&ring->usual, i) || is_registered(&ring->polled, i);
     return count;
+}
+
+static void describe_polling(const struct pst_ring *ring, char *text, size_t bytes)
+{
+    size_t length = 0;
+    if (ring->sqpoll_error)
+        length = (size_t)snprintf(text, bytes, ", no SQPOLL (%s)", strerror(-ring->sqpoll_error));
+    if (ring->iopoll_error)
+        (void)snprintf(text + length, bytes - length, ", no IOPOLL (%s)",
+                       strerror(-ring->iopoll_error));
+    else if (ring->polls)
+        (void)snprintf(text + length, bytes - length, ", IOPOLL for O_DIRECT%s",
+                       ring->unpolled_device ? " but where a device refuses it" : "");
 }
 
 const char *pst_ring_describe(struct pst_ring *ring)
 {
     char files[128] = "";
     char buffers[160] = "";
+    char polling[160] = "";
+    int buffers_error =
+        ring->usual.buffers_error ? ring->usual.buffers_error : ring->polled.buffers_error;
+    describe_polling(ring, polling, sizeof(polling));
     (void)describe_registered(files, sizeof(files), ring->files_max - ring->slots_free,
                               ring->files_max, ring->files_error, "files", "");
     (void)describe_registered(buffers, sizeof(buffers), count_registered(ring), ring->buffers_count,
-                              ring->buffers_error, "buffers",
-                              ": raise the memlock limit, ulimit -l");
-    (void)snprintf(ring->description, sizeof(ring->description), "io_uring: %s, %u entries%s%s%s%s",
-                   setups[ring->setup].text, ring->entries,
-                   ring->ring_fd_error ? "" : ", registered ring", files, buffers,
+                              buffers_error, "buffers", ": raise the memlock limit, ulimit -l");
+    (void)snprintf(ring->description, sizeof(ring->description),
+                   "io_uring: %s%s, %u entries%s%s%s%s", setups[ring->setup].text, polling,
+                   ring->entries, ring->ring_fd_error ? "" : ", registered ring", files, buffers,
                    ring->kernel_truncates ? "" : ", blocking ftruncate");
     return ring->description;
 }
@@ -193,14 +263,16 @@ static struct pst_io_op *dequeue(struct pst_ring *ring)
 /* Moves what is pending into the submission queue, as far as there is room. */
 static void fill(struct pst_ring *ring)
 {
-    while (ring->pending_first && ring->issued < ring->issued_max) {
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    while (ring->pending_first) {
+        struct request_queue *queue = request_queue_of(ring, ring->pending_first);
+        struct io_uring_sqe *sqe =
+            queue->issued < queue->issued_max ? io_uring_get_sqe(&queue->uring) : NULL;
         if (!sqe)
             return;
         struct pst_io_op *op = dequeue(ring);
-        request_prepare(ring, op, sqe);
+        request_prepare(ring, op, queue, sqe);
         io_uring_sqe_set_data(sqe, op);
-        ring->issued++;
+        queue->issued++;
     }
 }
 
@@ -208,7 +280,7 @@ static void arm_doorbell(struct pst_ring *ring)
 {
     if (ring->doorbell_fd < 0 || ring->doorbell_armed)
         return;
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->usual.uring);
     if (!sqe)
         return; /* the kernel is short of memory and took nothing: wait() will come again */
     io_uring_prep_poll_add(sqe, ring->doorbell_fd, POLLIN);
@@ -216,20 +288,54 @@ static void arm_doorbell(struct pst_ring *ring)
     ring->doorbell_armed = true;
 }
 
-/* Whether the kernel took something. What it is too short of memory to take stays in the queue. */
-static bool enter(struct pst_ring *ring)
+/* Whether there is room for more, because the kernel took something. What it is too short of memory
+ * to take stays in the queue. A thread of the kernel's takes it in its own time. */
+static bool enter(struct request_queue *queue)
 {
-    int submitted = io_uring_submit(&ring->uring);
+    if (io_uring_sq_ready(&queue->uring) == 0)
+        return false;
+    int submitted = io_uring_submit(&queue->uring);
     assert(submitted >= 0 || submitted == -EINTR || submitted == -EAGAIN || submitted == -EBUSY);
-    return submitted > 0 || submitted == -EINTR;
+    return (submitted > 0 || submitted == -EINTR) && !(queue->uring.flags & IORING_SETUP_SQPOLL);
 }
 
 void pst_ring_submit(struct pst_ring *ring)
 {
+    bool more;
     PST_CHECK_THREAD(&ring->owner);
-    fill(ring);
-    while (io_uring_sq_ready(&ring->uring) > 0 && enter(ring))
+    do {
         fill(ring);
+        more = enter(&ring->usual);
+        more |= ring->polls && enter(&ring->polled);
+    } while (more);
+}
+
+/* Sleeps until the kernel's thread has taken something, if the queue is full. */
+static void await_room(struct request_queue *queue)
+{
+    (void)io_uring_submit(&queue->uring); /* it may sleep */
+    (void)io_uring_sqring_wait(&queue->uring);
+}
+
+/* The doorbell and all that the kernel may have at once: who sleeps then submits nothing more. */
+static void submit_before_sleep(struct pst_ring *ring)
+{
+    bool has_thread = ring->usual.uring.flags & IORING_SETUP_SQPOLL;
+    arm_doorbell(ring);
+    if (!ring->doorbell_armed && ring->doorbell_fd >= 0 && has_thread) {
+        await_room(&ring->usual);
+        arm_doorbell(ring);
+    }
+    fill(ring);
+    if (ring->pending_first || ring->polled.issued > 0)
+        pst_ring_submit(ring);
+    while (has_thread && ring->pending_first) {
+        struct request_queue *queue = request_queue_of(ring, ring->pending_first);
+        if (queue->issued == queue->issued_max)
+            break;
+        await_room(queue);
+        pst_ring_submit(ring);
+    }
 }
 
 static void read_doorbell(struct pst_ring *ring, int result)
@@ -241,21 +347,37 @@ static void read_doorbell(struct pst_ring *ring, int result)
         (void)!read(ring->doorbell_fd, &rings, sizeof(rings)); /* only empties the counter */
 }
 
-static bool reap_one(struct pst_ring *ring)
+static bool reap_one(struct pst_ring *ring, struct request_queue *queue)
 {
     struct io_uring_cqe *cqe;
-    if (io_uring_peek_cqe(&ring->uring, &cqe) != 0)
+    if (io_uring_peek_cqe(&queue->uring, &cqe) != 0)
         return false;
     uint64_t data = cqe->user_data;
     int result = cqe->res;
-    io_uring_cqe_seen(&ring->uring, cqe);
+    io_uring_cqe_seen(&queue->uring, cqe);
     if (data == DOORBELL_DATA) {
         read_doorbell(ring, result);
         return true;
     }
-    ring->issued--;
+    queue->issued--;
     request_complete(ring, (struct pst_io_op *)(uintptr_t)data, result);
     return true;
+}
+
+/* To peek into an empty queue is a system call, in which the kernel looks at the disk once; but for
+ * its thread, which looks all the time. */
+static unsigned reap_polled(struct pst_ring *ring)
+{
+    struct io_uring *uring = &ring->polled.uring;
+    struct io_uring_cqe *cqe;
+    unsigned reaped = 0;
+    if (ring->polled.issued == 0)
+        return 0;
+    if (!(uring->flags & IORING_SETUP_SQPOLL))
+        (void)io_uring_peek_cqe(uring, &cqe);
+    while (io_uring_cq_ready(uring) > 0 && reap_one(ring, &ring->polled))
+        reaped++;
+    return reaped;
 }
 
 unsigned pst_ring_reap(struct pst_ring *ring)
@@ -265,8 +387,9 @@ unsigned pst_ring_reap(struct pst_ring *ring)
     assert(!ring->reaping);
     ring->now_ns = pst_monotonic_ns();
     ring->reaping = true;
-    while (reaped <= ring->issued_max && reap_one(ring))
+    while (reaped <= ring->usual.issued_max && reap_one(ring, &ring->usual))
         reaped++;
+    reaped += reap_polled(ring);
     ring->reaping = false;
     return reaped;
 }
@@ -284,14 +407,22 @@ static unsigned wait_for_doorbell(struct pst_ring *ring, const struct timespec *
     return pst_ring_reap(ring) + (rings ? 1 : 0);
 }
 
-static unsigned wait_for_completions(struct pst_ring *ring, struct __kernel_timespec *limit)
+/* Nothing wakes who sleeps when a transfer that is polled has completed. */
+static unsigned look_for_completions(struct pst_ring *ring, int64_t timeout_ns)
+{
+    uint64_t began_ns = pst_monotonic_ns();
+    unsigned reaped = pst_ring_reap(ring);
+    while (reaped == 0 && (timeout_ns < 0 || ring->now_ns - began_ns < (uint64_t)timeout_ns)) {
+        pst_ring_submit(ring); /* what the kernel was too short of memory to take */
+        reaped = pst_ring_reap(ring);
+    }
+    return reaped;
+}
+
+static unsigned sleep_for_completions(struct pst_ring *ring, struct __kernel_timespec *limit)
 {
     struct io_uring_cqe *cqe;
-    arm_doorbell(ring);
-    fill(ring);
-    if (ring->pending_first)
-        pst_ring_submit(ring);
-    int result = io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, limit, NULL);
+    int result = io_uring_submit_and_wait_timeout(&ring->usual.uring, &cqe, 1, limit, NULL);
     assert(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
            result == -EBUSY);
     if (result == -EAGAIN || result == -EBUSY)
@@ -307,7 +438,10 @@ unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
     struct __kernel_timespec limit = {.tv_sec = idle.tv_sec, .tv_nsec = idle.tv_nsec};
     if (ring->in_flight == 0)
         return wait_for_doorbell(ring, timeout_ns < 0 ? NULL : &idle);
-    return wait_for_completions(ring, timeout_ns < 0 ? NULL : &limit);
+    submit_before_sleep(ring);
+    if (ring->polled.issued > 0)
+        return look_for_completions(ring, timeout_ns);
+    return sleep_for_completions(ring, timeout_ns < 0 ? NULL : &limit);
 }
 
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)

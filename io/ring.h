@@ -30,10 +30,20 @@ enum pst_ring_setup {
     PST_RING_SETUP_PLAIN,         /* Linux 5.11 */
 };
 
+/* What costs CPU time; docs/adr/0063 says how much, and what it gains. */
+struct pst_ring_polling {
+    bool sqpoll; /* a thread of the kernel takes what is submitted (SQPOLL): no system calls while
+                    it is awake, which it is for 10 ms after the last request */
+    bool iopoll; /* reads and writes with O_DIRECT by a second io_uring (IOPOLL): who waits looks
+                    for their completions without a pause, and never sleeps meanwhile. Files and
+                    devices that the kernel refuses there are read and written as without it */
+};
+
 struct pst_ring_options {
     unsigned entries;   /* size of the submission queue, 1…32768; more may be started */
     unsigned files_max; /* slots for registered files; 0: none */
     enum pst_ring_setup first_setup; /* normally 0: the best that the kernel has */
+    struct pst_ring_polling polling; /* what of it is refused is left out: pst_ring_is_refused() */
     struct pst_io_fault *fault;      /* NULL outside tests; must outlive the ring */
 };
 
@@ -59,14 +69,16 @@ void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffer
 /* One line for the log: the set of features in use, and what was refused and why. The ring's. */
 const char *pst_ring_describe(struct pst_ring *ring);
 
-/* Whether the kernel has refused to register files or a buffer so far. */
+/* Whether the kernel has refused to register files or a buffer so far, or what was asked of it by
+ * struct pst_ring_polling. */
 bool pst_ring_is_refused(const struct pst_ring *ring);
 
 /* Wakes pst_ring_wait() when event_fd (eventfd(2), blocking or not) becomes readable; the ring
  * then reads it to zero. The descriptor stays the caller's and must outlive the ring. Once. */
 void pst_ring_set_doorbell(struct pst_ring *ring, int event_fd);
 
-/* Hands what was started to the kernel: one system call, or none if there is nothing. */
+/* Hands what was started to the kernel: one system call, or none if there is nothing. With a thread
+ * of the kernel's: as much as the queue holds until that has taken it. */
 void pst_ring_submit(struct pst_ring *ring);
 
 /* Runs the completions that are there, at most one queue full; returns their number, continuations
@@ -75,9 +87,10 @@ unsigned pst_ring_reap(struct pst_ring *ring);
 
 /*
  * Submits, sleeps until something completes, the doorbell rings, a signal comes or timeout_ns is
- * over, then reaps and returns the number of completions, 0 for a timeout or signal. timeout_ns <
- * 0: no limit (then something must be in flight, or a doorbell set). The order that loses no
- * wake-up: announce sleep, look into the signal rings once more, wait, take the announcement back.
+ * over (with IOPOLL in flight: looks until then, but for a signal), then reaps and returns the
+ * number of completions, 0 for a timeout or signal. timeout_ns < 0: no limit (then something must
+ * be in flight, or a doorbell set). The order that loses no wake-up: announce sleep, look into the
+ * signal rings once more, wait, take the announcement back.
  */
 unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns);
 

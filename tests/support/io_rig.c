@@ -14,6 +14,14 @@ char *aligned_buffer(size_t bytes)
     return data;
 }
 
+struct pst_ring_polling polling_of(int argc, char **argv)
+{
+    const char *name = argc == 2 ? argv[1] : "";
+    bool both = strcmp(name, "both") == 0;
+    return (struct pst_ring_polling){.sqpoll = both || strcmp(name, "sqpoll") == 0,
+                                     .iopoll = both || strcmp(name, "iopoll") == 0};
+}
+
 static char pattern_at(uint64_t offset)
 {
     return (char)(offset * 31 + (offset >> 8) * 17 + (offset >> 16) + 1);

@@ -47,6 +47,7 @@ static const struct fault_case fault_cases[] = {
 #define FAULT_CASES (sizeof(fault_cases) / sizeof(fault_cases[0]))
 
 static struct scratch scratch;
+static struct pst_ring_polling polling;
 static char *data;
 
 static int start_in(const char *base)
@@ -168,7 +169,8 @@ static void part_created(struct pst_part_file *part, int result)
 
 static void write_part(struct part_run *run, struct pst_io_fault *fault)
 {
-    struct pst_ring_options options = {.entries = 2, .files_max = 2, .fault = fault};
+    struct pst_ring_options options = {
+        .entries = 2, .files_max = 2, .polling = polling, .fault = fault};
     struct iovec buffer = {.iov_base = data, .iov_len = (size_t)CHUNK * CHUNKS};
     if (pst_ring_open(&run->ring, &options) != 0) {
         printf("no ring\n");
@@ -423,5 +425,6 @@ int main(int argc, char **argv)
     };
     if (argc == 2 && strcmp(argv[1], "full-disk") == 0)
         return run_full_disk();
+    polling = polling_of(argc, argv);
     return run_on_disk_and_tmpfs("io sweep", start_in, stop, tests);
 }

@@ -26,11 +26,13 @@
 static struct scratch scratch;
 static struct pst_ring *ring;
 static struct pst_io_fault fault;
+static struct pst_ring_polling polling;
 static char *data;
 
 static int start_in(const char *base)
 {
-    struct pst_ring_options options = {.entries = 8, .files_max = 4, .fault = &fault};
+    struct pst_ring_options options = {
+        .entries = 8, .files_max = 4, .polling = polling, .fault = &fault};
     scratch_open(&scratch, base);
     data = aligned_buffer(ROOM_BYTES);
     return pst_ring_open(&ring, &options);
@@ -546,5 +548,6 @@ int main(int argc, char **argv)
     };
     if (argc == 2 && strcmp(argv[1], "without-direct") == 0)
         return run_without_direct();
+    polling = polling_of(argc, argv);
     return run_on_disk_and_tmpfs("io file", start_in, stop, tests);
 }

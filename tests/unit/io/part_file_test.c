@@ -22,6 +22,7 @@ static char *data;
 static int part_result;
 static unsigned part_calls;
 static unsigned writes_done;
+static struct pst_ring_polling polling;
 static bool preallocates; /* the file system of the suite: tmpfs does not */
 
 static void part_done(struct pst_part_file *part, int result)
@@ -104,7 +105,8 @@ static void look_for_preallocation(void)
 
 static int start_in(const char *base)
 {
-    struct pst_ring_options options = {.entries = 16, .files_max = 4, .fault = &fault};
+    struct pst_ring_options options = {
+        .entries = 16, .files_max = 4, .polling = polling, .fault = &fault};
     scratch_open(&scratch, base);
     data = aligned_buffer(CHUNK);
     fill_pattern(data, CHUNK, 3);
@@ -293,7 +295,7 @@ static void test_discarded_part_leaves_nothing(void)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     CU_TestInfo tests[] = {
         {"whole parts", test_whole_parts},
@@ -308,5 +310,6 @@ int main(void)
         {"discarded part leaves nothing", test_discarded_part_leaves_nothing},
         CU_TEST_INFO_NULL,
     };
+    polling = polling_of(argc, argv);
     return run_on_disk_and_tmpfs("io part file", start_in, stop, tests);
 }

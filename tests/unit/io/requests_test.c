@@ -2,10 +2,12 @@
  * What the kernel is asked for, seen in the submission queue: registered buffers and files, the
  * best setup that it has, and an fdatasync before a part is closed, each error of which fails it.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -26,6 +28,7 @@ static char *data;
 
 static struct {
     struct io_uring_sqe all[REQUESTS_MAX];
+    const struct io_uring *of[REQUESTS_MAX]; /* where each was seen */
     unsigned count;
     unsigned waits;
 } asked;
@@ -35,8 +38,10 @@ static void note(const struct io_uring *uring)
     const struct io_uring_sq *queue = &uring->sq;
     for (unsigned i = queue->sqe_head; i != queue->sqe_tail; i++) {
         const struct io_uring_sqe *sqe = &queue->sqes[i & *queue->kring_mask];
-        if (sqe->opcode != IORING_OP_POLL_ADD && asked.count < REQUESTS_MAX)
+        if (sqe->opcode != IORING_OP_POLL_ADD && asked.count < REQUESTS_MAX) {
+            asked.of[asked.count] = uring;
             asked.all[asked.count++] = *sqe;
+        }
     }
 }
 
@@ -110,7 +115,7 @@ static void the_best_setup_is_in_use(void)
 {
     if (is_kernel(6, 1)) {
         unsigned wanted = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
-        CU_ASSERT_EQUAL(ring->uring.flags & wanted, wanted);
+        CU_ASSERT_EQUAL(ring->usual.uring.flags & wanted, wanted);
         CU_ASSERT_EQUAL(ring->setup, PST_RING_SETUP_DEFER_TASKRUN);
     }
     if (is_kernel(5, 19)) {
@@ -118,7 +123,7 @@ static void the_best_setup_is_in_use(void)
         CU_ASSERT_EQUAL(ring->files_error, 0);
     }
     CU_ASSERT_EQUAL(ring->buffers_count, 1);
-    CU_ASSERT_EQUAL(ring->buffers_error, 0);
+    CU_ASSERT_EQUAL(ring->usual.buffers_error, 0);
 }
 
 static void expect_fixed(const struct io_uring_sqe *request, const struct pst_file *file)
@@ -273,9 +278,118 @@ static void who_has_nothing_in_flight_waits_for_no_io(void)
     (void)close(event_fd);
 }
 
+/* ---- polling ---- */
+
+static void open_polling(struct pst_ring **opened, bool sqpoll, bool iopoll)
+{
+    const struct pst_ring_options options = {
+        .entries = 4, .files_max = 1, .polling = {.sqpoll = sqpoll, .iopoll = iopoll}};
+    CU_ASSERT_EQUAL_FATAL(pst_ring_open(opened, &options), 0);
+    pst_ring_register_buffers(*opened, &(struct iovec){data, BLOCK}, 1);
+}
+
+static void create_in(const struct scratch *where, struct pst_ring *polls, struct pst_file *file,
+                      const char *name, enum pst_direct direct)
+{
+    const struct pst_open how = {.dirfd = where->dirfd,
+                                 .path = name,
+                                 .flags = O_CREAT | O_EXCL | O_RDWR,
+                                 .mode = 0600,
+                                 .direct = direct};
+    CU_ASSERT_EQUAL_FATAL(await_open(polls, file, &how), 0);
+    asked.count = 0;
+}
+
+static void what_is_direct_is_polled(void)
+{
+    struct pst_ring *polls;
+    struct pst_file file, buffered;
+    open_polling(&polls, false, true);
+    create_in(&scratch, polls, &file, "polled", PST_DIRECT_AUTO);
+    pst_ring_register_file(polls, &file);
+    CU_ASSERT_EQUAL(await_write(polls, &file, data, BLOCK, 0, 0), (int)BLOCK);
+    CU_ASSERT_EQUAL(asked.of[0] == &polls->polled.uring, file.direct);
+    CU_ASSERT_EQUAL(asked.all[0].opcode, IORING_OP_WRITE_FIXED);
+    CU_ASSERT_PTR_NOT_NULL(strstr(pst_ring_describe(polls), "IOPOLL for O_DIRECT"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(pst_ring_describe(polls), "1 of 1 buffers registered"));
+    create_in(&scratch, polls, &buffered, "buffered", PST_DIRECT_OFF);
+    CU_ASSERT_EQUAL(await_write(polls, &buffered, data, BLOCK, 0, 0), (int)BLOCK);
+    CU_ASSERT_PTR_EQUAL(asked.of[0], &polls->usual.uring);
+    CU_ASSERT_EQUAL(asked.count, 1);
+    CU_ASSERT_EQUAL(await_close(polls, &file), 0);
+    CU_ASSERT_EQUAL(await_close(polls, &buffered), 0);
+    pst_ring_close(polls);
+    scratch_empty(&scratch);
+}
+
+/* Which tmpfs does. It is asked once. */
+static void a_device_that_refuses_is_not_polled(void)
+{
+    struct pst_ring *polls;
+    struct pst_file file, next;
+    struct scratch memory;
+    scratch_open(&memory, "/dev/shm");
+    open_polling(&polls, false, true);
+    create_in(&memory, polls, &file, "first", PST_DIRECT_AUTO);
+    CU_ASSERT_EQUAL(await_write(polls, &file, data, BLOCK, 0, 0), (int)BLOCK);
+    if (file.direct) { /* since Linux 6.6 */
+        CU_ASSERT_EQUAL(asked.count, 2);
+        CU_ASSERT_PTR_EQUAL(asked.of[0], &polls->polled.uring);
+        CU_ASSERT_TRUE(pst_ring_is_refused(polls));
+        CU_ASSERT_PTR_NOT_NULL(strstr(pst_ring_describe(polls), "but where a device refuses it"));
+    }
+    CU_ASSERT_PTR_EQUAL(asked.of[asked.count - 1], &polls->usual.uring);
+    create_in(&memory, polls, &next, "next", PST_DIRECT_AUTO);
+    CU_ASSERT_EQUAL(await_write(polls, &file, data, BLOCK, 0, 0), (int)BLOCK);
+    CU_ASSERT_EQUAL(await_write(polls, &next, data, BLOCK, 0, 0), (int)BLOCK);
+    CU_ASSERT_EQUAL(asked.count, 2);
+    CU_ASSERT_EQUAL(await_close(polls, &file), 0);
+    CU_ASSERT_EQUAL(await_close(polls, &next), 0);
+    pst_ring_close(polls);
+    scratch_close(&memory);
+}
+
+/* Those of this process that the kernel has for SQPOLL. */
+static unsigned count_sqpoll_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tasks);
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], name[32] = "";
+        (void)snprintf(path, sizeof(path), "/proc/self/task/%s/comm", task->d_name);
+        FILE *comm = fopen(path, "r");
+        count += comm && fgets(name, sizeof(name), comm) && strncmp(name, "iou-sqp-", 8) == 0;
+        if (comm)
+            (void)fclose(comm);
+    }
+    (void)closedir(tasks);
+    return count;
+}
+
+/* The two of a ring share it. */
+static void a_ring_has_one_thread_that_takes_its_requests(void)
+{
+    struct pst_ring *polls;
+    struct pst_file file;
+    open_polling(&polls, true, true);
+    CU_ASSERT_TRUE(polls->usual.uring.flags & polls->polled.uring.flags & IORING_SETUP_SQPOLL);
+    CU_ASSERT_PTR_NOT_NULL(strstr(pst_ring_describe(polls), "io_uring: SQPOLL"));
+    create_in(&scratch, polls, &file, "taken", PST_DIRECT_AUTO);
+    CU_ASSERT_EQUAL(await_write(polls, &file, data, BLOCK, 0, 0), (int)BLOCK);
+    CU_ASSERT_EQUAL(count_sqpoll_threads(), 1); /* it has its name by now */
+    CU_ASSERT_EQUAL(await_close(polls, &file), 0);
+    pst_ring_close(polls);
+    scratch_empty(&scratch);
+}
+
 int main(void)
 {
     CU_TestInfo tests[] = {
+        {"what is direct is polled", what_is_direct_is_polled},
+        {"a device that refuses is not polled", a_device_that_refuses_is_not_polled},
+        {"a ring has one thread that takes its requests",
+         a_ring_has_one_thread_that_takes_its_requests},
         {"a gentle ring asks for little at once", a_gentle_ring_asks_for_little_at_once},
         {"who has nothing in flight waits for no I/O", who_has_nothing_in_flight_waits_for_no_io},
         {"the best setup is in use", the_best_setup_is_in_use},
