@@ -37,6 +37,7 @@ struct options {
     unsigned depth;
     bool null_sink;
     enum pst_direct direct;
+    struct pst_ring_polling polling;
     uint64_t seed;
 };
 
@@ -64,7 +65,7 @@ struct writer {
     unsigned writing;
     int error;
     const char *failed_step;
-    char file_text[64], ring_text[128];
+    char file_text[64], ring_text[256];
     struct latency latency; /* of its writes */
 };
 
@@ -210,7 +211,8 @@ static size_t arena_bytes(const struct options *options)
 static int prepare(struct writer *writer)
 {
     const struct options *options = writer->options;
-    struct pst_ring_options ring_options = {.entries = 2 * options->depth, .files_max = 4};
+    struct pst_ring_options ring_options = {
+        .entries = 2 * options->depth, .files_max = 4, .polling = options->polling};
     struct iovec buffers[PST_DEPTH_MAX];
     writer->arena = mmap(NULL, arena_bytes(options), PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
@@ -262,7 +264,7 @@ struct write_job {
     int dirfd;
     struct result result;
     struct latency latency;
-    char file_text[64], preallocation[32], ring_text[128]; /* of the last round */
+    char file_text[64], preallocation[32], ring_text[256]; /* of the last round */
 };
 
 static double cpu_seconds(void)
@@ -428,9 +430,11 @@ static void set_up(struct write_job *job, uint64_t files, uint64_t chunk_bytes, 
     job->result.bytes =
         files * ((options->bytes_per_file + chunk_bytes - 1) / chunk_bytes * chunk_bytes);
     (void)snprintf(job->result.key, RESULT_KEY_BYTES,
-                   "write --files %u --bytes-per-file %s --chunk %s --depth %u --direct %s%s",
+                   "write --files %u --bytes-per-file %s --chunk %s --depth %u --direct %s%s%s%s",
                    options->files, choices_size_text(options->bytes_per_file, size),
                    choices_size_text(chunk_bytes, chunk), options->depth, direct,
+                   options->polling.sqpoll ? " --sqpoll" : "",
+                   options->polling.iopoll ? " --iopoll" : "",
                    options->null_sink ? " --sink null" : "");
 }
 
@@ -458,6 +462,10 @@ int bench_write(int argc, char **argv)
         {"depth", CHOICE_COUNT, "N", &depth, PST_DEPTH_MAX, "writes in flight for each file"},
         {"sink", CHOICE_TEXT, "disk|null", &sink, 0, "null: write to /dev/null"},
         {"direct", CHOICE_TEXT, "auto|on|off", &direct, 0, "O_DIRECT"},
+        {"sqpoll", CHOICE_SWITCH, NULL, &job.options.polling.sqpoll, 0,
+         "a thread of the kernel for each ring takes its requests"},
+        {"iopoll", CHOICE_SWITCH, NULL, &job.options.polling.iopoll, 0,
+         "look for the end of writes with O_DIRECT without a pause"},
         COMMON_CHOICES(&job.common),
         {0}};
     int rest, status = choices_begin(argc, argv, choices, NULL, &rest, &job.common);

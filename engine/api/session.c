@@ -149,10 +149,9 @@ static int read_keys(struct pst_session *session)
     if (error || !session->keyring)
         return error;
     for (uint32_t i = 0; i < session->keyring->count; i++) {
-        bool is_passphrase = session->keyring->keys[i].kind == PST_KEY_PASSPHRASE;
         if (i > 0)
             strcat(ids, " or ");
-        strcat(ids, is_passphrase ? "passphrase " : "key ");
+        strcat(ids, session->keyring->keys[i].kind == PST_KEY_PASSPHRASE ? "passphrase " : "key ");
         strcat(ids, pst_key_id_text(session->keyring->keys[i].id, id));
     }
     pst_log(PST_LOG_INFO, "backups are sealed: %s opens them, and nothing else does", ids);
@@ -205,6 +204,7 @@ static int read_job(struct pst_session *session)
     node->label = job->label;
     node->chunk_bytes = job->chunk_bytes;
     node->depth = job->depth;
+    node->polling = (struct pst_ring_polling){.sqpoll = job->sqpoll, .iopoll = job->iopoll};
     node->freeze_wait_ns = job->freeze_wait_ns;
     node->freeze_hold_ns = job->freeze_hold_ns;
     node->headroom_percent = job->headroom_percent;

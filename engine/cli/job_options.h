@@ -33,6 +33,13 @@
          .argument = "auto|on|off",                                                                \
          .fallback = "auto",                                                                       \
          .help = "write with O_DIRECT where it works, always, or never"},                          \
+        {.name = "sqpoll",                                                                         \
+         .kind = CLI_OPTION_SWITCH,                                                                \
+         .help = "a thread of the kernel for each LDM takes its requests, and uses up to a CPU"},  \
+        {.name = "iopoll",                                                                         \
+         .kind = CLI_OPTION_SWITCH,                                                                \
+         .help = "LDMs look for the end of requests with O_DIRECT without a pause, each on a CPU " \
+                 "of its own, for disks whose queues can be polled"},                              \
         {.name = "compress",                                                                       \
          .kind = CLI_OPTION_TEXT,                                                                  \
          .argument = "auto|none|lz4|zstd[:LEVEL]",                                                 \
@@ -211,6 +218,8 @@ static inline void cli_job_read_options(const struct cli_arguments *arguments, c
     job->chunk_bytes = (uint32_t)cli_argument_number(arguments, "chunk");
     job->depth = (uint32_t)cli_argument_number(arguments, "depth");
     job->direct = cli_argument_text(arguments, "direct");
+    job->sqpoll = cli_argument_switch(arguments, "sqpoll");
+    job->iopoll = cli_argument_switch(arguments, "iopoll");
     job->exclude = exclude->patterns;
     job->exclude_count = cli_argument_texts(arguments, "exclude", exclude->patterns);
     job->exclude_files = exclude->files;

@@ -447,6 +447,7 @@ static int open_ring(struct ldm *ldm)
     struct pst_ring_options options = {
         .entries = RING_ENTRIES,
         .files_max = RING_FILES,
+        .polling = ldm->node->config.polling,
         .fault = ldm->thread->instance == 1 ? ldm->node->config.ldm_fault : NULL};
     int error = pst_ring_open(&ldm->ring, &options);
     if (error) {

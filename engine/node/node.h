@@ -69,8 +69,9 @@ struct pst_node_config {
     uint32_t chunk_bytes;
     uint32_t depth;
     enum pst_direct direct;
-    struct pst_pace_setting pace; /* at first */
-    bool discards_parts;          /* they go to /dev/null: such a backup is for measuring alone */
+    struct pst_ring_polling polling; /* of the LDMs' rings */
+    struct pst_pace_setting pace;    /* at first */
+    bool discards_parts; /* they go to /dev/null: such a backup is for measuring alone */
     struct pst_compression_choice compression;
     struct pst_base_policy base;          /* of its backups */
     const struct pst_keyring *recipients; /* of sealed backups; NULL: they are not sealed */

@@ -242,6 +242,8 @@ internals() {
     ! grep -Eq 'io_uring|DEFER_TASKRUN' "$memory/err" || grep -q 'not registered' "$memory/err" || fail 'io_uring by default'
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals" -v
     expect_message 'io_uring: '
+    expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals" -v --sqpoll --iopoll
+    expect_message 'io_uring: SQPOLL.*IOPOLL'
 }
 
 is_ready_for_it() { # PID: the process, and SIGUSR1 does not end it

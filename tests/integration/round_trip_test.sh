@@ -111,6 +111,7 @@ round_trip "$disk/work" --ldms 1
 round_trip "$disk/work" --ldms 2 --direct on
 round_trip "$disk/work" --ldms 4 --chunk 64K --depth 32
 round_trip "$disk/work" --ldms 4 --single-threaded --direct off
+round_trip "$disk/work" --ldms 2 --sqpoll --iopoll --chunk 64K
 round_trip "$memory/work" --ldms 2 --chunk 16M --depth 2
 round_trip "$memory/work" --ldms 1 --chunk 68K --depth 2
 [ -n "$is_full" ] || exit 0

@@ -174,12 +174,14 @@ static void check_not_through_node(const char *flag, const char *value)
 
 static void test_what_does_not_count_with_node(void)
 {
-    static const char *const flags[][2] = {
-        {"--source", "dir:/a"},  {"--to", "/b"},           {"--ldms", "2"},
-        {"--ldm-cpus", "0"},     {"--hub-cpu", "0"},       {"--chunk", "1M"},
-        {"--depth", "8"},        {"--direct", "off"},      {"--freeze-wait", "1s"},
-        {"--freeze-hold", "1s"}, {"--logical", NULL},      {"--source-headroom", "5"},
-        {"--tables", "a"},       {"--exclude-tables", "a"}};
+    static const char *const flags[][2] = {{"--source", "dir:/a"},  {"--to", "/b"},
+                                           {"--ldms", "2"},         {"--ldm-cpus", "0"},
+                                           {"--hub-cpu", "0"},      {"--chunk", "1M"},
+                                           {"--sqpoll", NULL},      {"--iopoll", NULL},
+                                           {"--depth", "8"},        {"--direct", "off"},
+                                           {"--freeze-wait", "1s"}, {"--freeze-hold", "1s"},
+                                           {"--logical", NULL},     {"--source-headroom", "5"},
+                                           {"--tables", "a"},       {"--exclude-tables", "a"}};
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
         check_not_through_node(flags[i][0], flags[i][1]);
 }
