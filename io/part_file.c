@@ -93,11 +93,6 @@ static void after_preallocation(struct pst_part_file *part, void (*next)(struct 
 
 /* ---- create ---- */
 
-static void report_created(struct pst_part_file *part)
-{
-    part->done(part, 0);
-}
-
 /* Not by fstat(2): ThreadSanitizer takes the number of a descriptor that an io_uring has closed,
  * and another thread then got, for this one. */
 static void note_identity(struct pst_part_file *part)
@@ -119,8 +114,8 @@ static void created(struct pst_io_op *op, int result)
     note_identity(part);
     pst_ring_register_file(part->ring, &part->file);
     if (!part->is_discarded)
-        preallocate(part);
-    after_preallocation(part, report_created);
+        preallocate(part); /* beside what comes before the first write */
+    part->done(part, 0);
 }
 
 void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd,

@@ -42,9 +42,10 @@ struct pst_part_file {
 };
 
 /*
- * Creates `name` (mode 0600, must not exist) under dirfd and preallocates the first step. dirfd
- * and name stay the caller's and must stay until finish or abandon is done. done gets 0 or
- * -errno, and after an error nothing is left of the file. part need not be initialised.
+ * Creates `name` (mode 0600, must not exist) under dirfd, and begins to preallocate the first step,
+ * which finish and abandon wait for. dirfd and name stay the caller's and must stay until one of
+ * them is done. done gets 0 or -errno, and after an error nothing is left of the file. part need
+ * not be initialised.
  */
 void pst_io_part_create(struct pst_part_file *part, struct pst_ring *ring, int dirfd,
                         const char *name, enum pst_direct direct,

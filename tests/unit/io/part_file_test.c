@@ -25,9 +25,11 @@ static unsigned writes_done;
 static struct pst_ring_polling polling;
 static bool preallocates; /* the file system of the suite: tmpfs does not */
 
+static bool was_preallocating; /* when done was called */
+
 static void part_done(struct pst_part_file *part, int result)
 {
-    (void)part;
+    was_preallocating = part->preallocating;
     part_result = result;
     part_calls++;
 }
@@ -175,6 +177,7 @@ static void test_allocation_stays_ahead_and_bounded(void)
     before_each();
     CU_ASSERT_EQUAL_FATAL(create(&part), 0);
     CU_ASSERT_EQUAL(part.preallocates, preallocates);
+    CU_ASSERT_EQUAL(was_preallocating, preallocates); /* a part that is made waits for none of it */
     check_allocation(&part);
     write_chunks(&part, 60, 0);
     check_allocation(&part);
