@@ -50,35 +50,23 @@ static bool has_cpus_to_spare(const struct pst_node_config *config)
     return !config->cluster && cpus >= (needed > SPIN_CPUS_MIN ? needed : SPIN_CPUS_MIN);
 }
 
-/* All at once, for each takes its time. Each that was launched is awaited, whatever becomes of the
- * others, so that it can be stopped. */
-static int start_ldms(struct pst_node *node)
+static int launch_ldms(struct pst_node *node)
 {
     int error = 0;
-    uint32_t launched = 0;
-    for (; launched < node->config.plan->ldms && !error; launched++) {
-        struct pst_ldm_thread *ldm = &node->ldms[launched];
-        ldm->instance = launched + 1;
+    for (uint32_t i = 0; i < node->config.plan->ldms && !error; i++) {
+        struct pst_ldm_thread *ldm = &node->ldms[i];
+        ldm->instance = i + 1;
         /* LDM 1 may hold a fan-out of the master's to every node; a proxy sends an LDM little. */
-        bool is_large = launched == 0 || node->config.cluster; /* nodes may fail all at once */
+        bool is_large = i == 0 || node->config.cluster; /* nodes may fail all at once */
         error = worker_launch(&ldm->worker, node, is_large ? PST_RING_SIGNALS : 64, ldm_run);
-    }
-    for (uint32_t i = 0; i < launched; i++) {
-        struct pst_worker *worker = &node->ldms[i].worker;
-        int start_error =
-            worker->is_started ? worker_await_start(worker, node->config.start_limit_ns) : 0;
-        error = error ? error : start_error;
     }
     return error;
 }
 
-static int start_workers(struct pst_node *node)
+static int launch_sources(struct pst_node *node)
 {
-    uint64_t start_ns = node->config.start_limit_ns;
-    int error = start_ldms(node);
-    if (error)
-        return error;
-    for (uint32_t i = 0; i < node->config.sources_count; i++) {
+    int error = 0;
+    for (uint32_t i = 0; i < node->config.sources_count && !error; i++) {
         struct pst_source_thread *source = &node->sources[i];
         source->source = node->config.sources[i];
         source->thaw_at_ns = PST_DEADLINE_NONE;
@@ -94,11 +82,37 @@ static int start_workers(struct pst_node *node)
         };
         error = source_slots_open(source);
         if (!error)
-            error = worker_start(&source->worker, node, PST_RING_SIGNALS, source_run, start_ns);
-        if (error)
-            return error;
+            error = worker_launch(&source->worker, node, PST_RING_SIGNALS, source_run);
     }
-    error = worker_start(&node->archive, node, PST_RING_SIGNALS, archive_run, start_ns);
+    return error;
+}
+
+static int await_start(struct pst_node *node, struct pst_worker *worker, int error)
+{
+    int start_error =
+        worker->is_started ? worker_await_start(worker, node->config.start_limit_ns) : 0;
+    return error ? error : start_error;
+}
+
+/* All at once, for each takes its time. Each that was launched is awaited, whatever becomes of the
+ * others, so that it can be stopped. */
+static int start_served(struct pst_node *node)
+{
+    int error = launch_ldms(node);
+    if (!error)
+        error = launch_sources(node);
+    if (!error)
+        error = worker_launch(&node->archive, node, PST_RING_SIGNALS, archive_run);
+    for (uint32_t i = 0; i < node->config.plan->ldms; i++)
+        error = await_start(node, &node->ldms[i].worker, error);
+    for (uint32_t i = 0; i < node->config.sources_count; i++)
+        error = await_start(node, &node->sources[i].worker, error);
+    return await_start(node, &node->archive, error);
+}
+
+static int start_workers(struct pst_node *node)
+{
+    int error = start_served(node);
     if (error)
         return error;
     error = pst_channel_open(&node->client, &node->hub_bell,
@@ -106,7 +120,7 @@ static int start_workers(struct pst_node *node)
     if (error)
         return error;
     /* Last: it looks into all channels, and has none of its own. */
-    return worker_start(&node->hub, node, 0, hub_run, start_ns);
+    return worker_start(&node->hub, node, 0, hub_run, node->config.start_limit_ns);
 }
 
 static uint32_t count_descriptors(uint32_t limit)
