@@ -149,7 +149,7 @@ static int make_backup_directory(struct pst_archive *archive,
     struct layout_name name = layout_backup(define->number);
     int error = archive->is_shared
                     ? archive_make_shared(archive, define)
-                    : repository_make_directory(repository, repository->root, name.text);
+                    : repository_make_directory_durably(repository, repository->root, name.text);
     if (error == -EEXIST) {
         error = highest_number(archive, highest);
         error = error ? error : -PST_E_NUMBER_EXISTS;
@@ -194,7 +194,6 @@ int pst_archive_define(struct pst_archive *archive, const struct pst_define_back
     archive->warnings_before = pst_log_warnings();
     archive->backup = pst_uid_low(define->uid);
     archive->directory_made = false;
-    archive->is_named = false;
     archive->reads_back = define->flags & PST_BACKUP_VERIFY;
     archive->is_shared = pst_set_count(&define->nodes) > 1;
     archive->parts = define->flags & PST_BACKUP_SINGLE_THREADED ? 1 : archive->config->ldms;

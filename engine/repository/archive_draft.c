@@ -13,7 +13,6 @@
 #include "engine/repository/archive_base.h"
 #include "engine/repository/archive_files.h"
 #include "engine/repository/archive_keys.h"
-#include "engine/repository/archive_parts.h"
 #include "engine/repository/archive_sweep.h"
 #include "engine/repository/gather.h"
 #include "engine/repository/layout.h"
@@ -78,10 +77,10 @@ int archive_write_draft(struct pst_archive *archive)
     if (backup >= 0)
         repository_close(archive->repository, backup);
     free(draft);
-    if (error)
-        return archive_fail_inside(archive, number,
-                                   layout_draft(number, archive->config->node).text, NULL, error);
-    return archive_sync_name(archive); /* what a power loss leaves is to be found */
+    return error
+               ? archive_fail_inside(archive, number,
+                                     layout_draft(number, archive->config->node).text, NULL, error)
+               : 0;
 }
 
 /* ---- each of them ---- */

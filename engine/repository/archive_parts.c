@@ -49,25 +49,10 @@ static int sync_part(const struct pst_archive *archive, int backup, uint32_t par
     return error;
 }
 
-int archive_sync_name(struct pst_archive *archive)
-{
-    struct pst_repository *repository = archive->repository;
-    if (archive->is_named)
-        return 0;
-    int error = repository_sync(repository, repository->root);
-    if (!error && !repository->has_name)
-        error = repository_sync_name(repository);
-    if (error)
-        return archive_fail(archive, layout_backup(archive->node.common.number).text, NULL, error);
-    repository->has_name = true;
-    archive->is_named = true;
-    return 0;
-}
-
-int archive_sync_parts(struct pst_archive *archive, int backup)
+int archive_sync_parts(const struct pst_archive *archive, int backup)
 {
     int error = check_keys(archive, backup);
     for (uint32_t part = 1; !error && part <= archive->parts; part++)
         error = sync_part(archive, backup, part);
-    return error ? error : archive_sync_name(archive);
+    return error;
 }

@@ -6,13 +6,8 @@
 
 #include "engine/repository/archive_state.h"
 
-/* Makes durable that the backup in work has its directory, once: what is written into it is lost
- * with the power until then. */
-PST_MUST_USE int archive_sync_name(struct pst_archive *archive);
-
-/* Before the node manifest: backup is the directory of the backup, whose name becomes durable too.
- * An error is logged: -ENOENT, or -PST_E_READ_BACK, too if a part is not as its LDM has left it, or
- * the keys are gone. */
-PST_MUST_USE int archive_sync_parts(struct pst_archive *archive, int backup);
+/* Before the node manifest: backup is the directory of the backup. An error is logged: -ENOENT, or
+ * -PST_E_READ_BACK, too if a part is not as its LDM has left it, or the keys are gone. */
+PST_MUST_USE int archive_sync_parts(const struct pst_archive *archive, int backup);
 
 #endif

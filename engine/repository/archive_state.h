@@ -61,7 +61,6 @@ struct pst_archive {
     /* The backup in work, and what its manifests will hold. */
     uint64_t backup; /* the first 8 bytes of its uid; 0: none */
     bool directory_made;
-    bool is_named;            /* durably: archive_sync_name() */
     bool reads_back;          /* --verify: each manifest, before it has its name */
     bool is_shared;           /* other nodes may have the same directory */
     bool has_swept;           /* since the process started */

@@ -98,10 +98,17 @@ static int lock(struct pst_repository_lease *lease, uint32_t node, bool is_share
 {
     const char *path = lease->repository.path;
     int error = lease_lock(lease, node, is_shared);
-    if (error)
+    if (error) {
         pst_log(PST_LOG_ERROR, "%s: %s", path,
                 error == -PST_E_BUSY ? "another process is backing up into it; wait for its end"
                                      : pst_error_text(error));
+        return error;
+    }
+    error = lease->directory_made ? repository_posix_sync_name(&lease->repository) : 0;
+    if (!error)
+        return 0;
+    pst_log(PST_LOG_ERROR, "%s: fsync of its parent: %s", path, pst_error_text(error));
+    lease_unlock(lease);
     return error;
 }
 
@@ -116,7 +123,6 @@ int pst_repository_lease_take(struct pst_repository_lease *lease, const char *pa
         goto err_after_make;
     error = lock(lease, node, is_shared);
     lease->absolute = error ? NULL : pst_absolute_path(path);
-    lease->repository.is_new = lease->directory_made;
     if (!error)
         return 0;
     repository_close(&lease->repository, lease->repository.root);
@@ -146,7 +152,6 @@ static int move(struct pst_repository_lease *lease)
     close(other.repository.root); /* the lock is the other descriptor's, too, and stays */
     lease->number_lock = other.number_lock;
     lease->directory_made = false;
-    lease->repository.is_new = lease->repository.has_name = false;
     pst_log(PST_LOG_WARNING,
             "%s is another directory than before: it was replaced, or something was mounted or "
             "unmounted there; backups are written into what is there now, and earlier ones lie "

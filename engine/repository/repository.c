@@ -67,6 +67,18 @@ int repository_write_durably(struct pst_repository *repository, int directory, c
     return error;
 }
 
+int repository_make_directory_durably(struct pst_repository *repository, int directory,
+                                      const char *name)
+{
+    int error = repository_make_directory(repository, directory, name);
+    if (error)
+        return error;
+    error = repository_sync(repository, directory);
+    if (error)
+        (void)repository_remove_directory(repository, directory, name);
+    return error;
+}
+
 int repository_rename_durably(struct pst_repository *repository, int directory, const char *from,
                               const char *to, bool replace)
 {

@@ -111,9 +111,6 @@ struct pst_repository_ops {
 
     /* Makes durable which names the directory has, and what they lead to. */
     int (*sync)(struct pst_repository *repository, int directory);
-    /* Makes durable that the root has its own name, as far as that is possible of one that is not
-     * new. */
-    int (*sync_name)(struct pst_repository *repository);
 
     /* Never waits: -PST_E_BUSY. Locks are of the handle. */
     int (*lock)(struct pst_repository *repository, int directory, enum pst_repository_lock how);
@@ -127,8 +124,6 @@ struct pst_repository {
     const struct pst_repository_ops *ops;
     unsigned features;       /* PST_REPOSITORY_… */
     int root;                /* handle of the backup directory */
-    bool is_new;             /* it was made for this process */
-    bool has_name;           /* durably: sync_name was called */
     const char *path;        /* for messages; borrowed */
     const char *failed_step; /* of the operation that failed last: "mkdir", "fsync"; static text */
     void *context;           /* the implementation's */
@@ -252,12 +247,6 @@ static inline int repository_sync(struct pst_repository *repository, int directo
                              repository->ops->sync(repository, directory));
 }
 
-static inline int repository_sync_name(struct pst_repository *repository)
-{
-    return PST_ACTIVITY_STEP("sync what holds", repository->path,
-                             repository->ops->sync_name(repository));
-}
-
 static inline int repository_lock(struct pst_repository *repository, int directory,
                                   enum pst_repository_lock how)
 {
@@ -285,6 +274,10 @@ PST_MUST_USE int repository_has(struct pst_repository *repository, int directory
 PST_MUST_USE int repository_write_durably(struct pst_repository *repository, int directory,
                                           const char *name, const char *temporary, const void *data,
                                           size_t bytes, bool reads_back);
+
+/* Makes a directory whose name is durable; after an error nothing is left. */
+PST_MUST_USE int repository_make_directory_durably(struct pst_repository *repository, int directory,
+                                                   const char *name);
 
 /* Renames and syncs the directory. After an error of the sync the new name stays. */
 PST_MUST_USE int repository_rename_durably(struct pst_repository *repository, int directory,

@@ -189,19 +189,6 @@ static int posix_sync(struct pst_repository *repository, int directory)
     return outcome(repository, &context, error);
 }
 
-static int posix_sync_name(struct pst_repository *repository)
-{
-    struct pst_durable_context context = {.fault = repository->context};
-    int parent_fd = openat(repository->root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (parent_fd < 0 && !repository->is_new)
-        return 0;      /* made by another process, which has synced it unless it was killed */
-    if (parent_fd < 0) /* one may be allowed to make names in it and not to read it */
-        return syncfs(repository->root) < 0 ? fail(repository, "syncfs", -errno) : 0;
-    int error = pst_durable_sync_dir(parent_fd, &context);
-    close(parent_fd);
-    return error ? fail(repository, "fsync of its parent", error) : 0;
-}
-
 static int posix_lock(struct pst_repository *repository, int directory,
                       enum pst_repository_lock how)
 {
@@ -249,7 +236,6 @@ static const struct pst_repository_ops posix_ops = {
     .remove_directory = posix_remove_directory,
     .remove_tree = posix_remove_tree,
     .sync = posix_sync,
-    .sync_name = posix_sync_name,
     .lock = posix_lock,
     .lock_file = posix_lock_file,
 };
@@ -269,6 +255,16 @@ int repository_posix_open(struct pst_repository *repository, const char *path,
         .context = fault,
     };
     return 0;
+}
+
+int repository_posix_sync_name(struct pst_repository *repository)
+{
+    int parent_fd = openat(repository->root, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent_fd < 0) /* one may be allowed to make names in it and not to read it */
+        return syncfs(repository->root) < 0 ? -errno : 0;
+    int error = pst_durable_sync_dir(parent_fd, NULL);
+    close(parent_fd);
+    return error;
 }
 
 int repository_posix_check_writable(struct pst_repository *repository)

@@ -14,6 +14,9 @@ struct pst_io_fault;
 PST_MUST_USE int repository_posix_open(struct pst_repository *repository, const char *path,
                                        struct pst_io_fault *fault);
 
+/* Makes the directory's own name durable, in its parent. */
+PST_MUST_USE int repository_posix_sync_name(struct pst_repository *repository);
+
 /* 0, or why this process may not make names in the directory. */
 PST_MUST_USE int repository_posix_check_writable(struct pst_repository *repository);
 

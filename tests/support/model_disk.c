@@ -244,7 +244,6 @@ static int step(struct pst_repository *repository, enum model_op op, size_t dire
         [MODEL_REMOVE] = "unlink",
         [MODEL_REMOVE_DIRECTORY] = "rmdir",
         [MODEL_SYNC_DIRECTORY] = "fsync of the directory",
-        [MODEL_SYNC_NAME] = "fsync of its parent",
         [MODEL_LOCK] = "lock",
     };
     struct model_disk *disk = disk_of(repository);
@@ -608,13 +607,6 @@ static int model_sync(struct pst_repository *repository, int handle)
     return error;
 }
 
-static int model_sync_name(struct pst_repository *repository)
-{
-    size_t root;
-    int error = use(repository, repository->root, &root);
-    return step(repository, MODEL_SYNC_NAME, root, NULL, error);
-}
-
 static bool conflicts(const struct model_disk *disk, int handle, enum pst_repository_lock how)
 {
     for (size_t i = 0; i < disk->handles_count; i++) {
@@ -679,7 +671,6 @@ static const struct pst_repository_ops model_ops = {
     .remove_directory = model_remove_directory,
     .remove_tree = model_remove_tree,
     .sync = model_sync,
-    .sync_name = model_sync_name,
     .lock = model_lock,
     .lock_file = model_lock_file,
 };

@@ -28,7 +28,6 @@ enum model_op {
     MODEL_REMOVE,
     MODEL_REMOVE_DIRECTORY,
     MODEL_SYNC_DIRECTORY,
-    MODEL_SYNC_NAME, /* of the root, in what holds it: that is not modelled */
     MODEL_LOCK,
 };
 

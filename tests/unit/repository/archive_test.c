@@ -557,9 +557,9 @@ static void a_sweep_skips_nothing_in_silence(void)
 /* Any sync, write or rename that fails makes the backup fail, and nothing of it is left. */
 static void an_error_fails_the_backup(void)
 {
-    static const enum model_op ops[] = {MODEL_SYNC_DIRECTORY, MODEL_SYNC_NAME, MODEL_SYNC_FILE,
-                                        MODEL_WRITE,          MODEL_CREATE,    MODEL_RENAME,
-                                        MODEL_MAKE_DIRECTORY};
+    static const enum model_op ops[] = {MODEL_SYNC_DIRECTORY, MODEL_SYNC_FILE,
+                                        MODEL_WRITE,          MODEL_CREATE,
+                                        MODEL_RENAME,         MODEL_MAKE_DIRECTORY};
     unsigned failures = 0, copies = 0;
     for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
         for (uint64_t n = 1;; n++) {
@@ -629,22 +629,21 @@ static void a_crash_leaves_all_or_nothing(void)
     }
 }
 
-/* The decision is there when all that it names is: parts' names and what they lie in, then the
- * node's manifest, each synced before the next. */
+/* The decision is there when all that it names is: parts' names, then the node's manifest, each
+ * synced before the next. */
 static void what_a_manifest_names_is_synced_before_it(void)
 {
     begin(NODE_ALONE);
     CU_ASSERT_EQUAL(back_up(), 0);
     const struct model_disk *disk = storage.disk;
     const char *backup = layout_backup(NUMBER).text;
+    size_t root = model_disk_find(disk, 0, MODEL_SYNC_DIRECTORY, "");
     size_t one =
-        model_disk_find(disk, 0, MODEL_SYNC_DIRECTORY, inside(layout_part_dir(NUMBER, 1, 2)));
+        model_disk_find(disk, root, MODEL_SYNC_DIRECTORY, inside(layout_part_dir(NUMBER, 1, 2)));
     size_t two =
         model_disk_find(disk, one, MODEL_SYNC_DIRECTORY, inside(layout_part_dir(NUMBER, 2, 2)));
-    size_t root = model_disk_find(disk, two, MODEL_SYNC_DIRECTORY, "");
-    root = model_disk_find(disk, root, MODEL_SYNC_NAME, "");
     const char *node = inside(layout_temporary(layout_node_manifest(NUMBER, NODE).text));
-    size_t written = model_disk_find(disk, root, MODEL_SYNC_FILE, node);
+    size_t written = model_disk_find(disk, two, MODEL_SYNC_FILE, node);
     size_t renamed = model_disk_find(disk, written, MODEL_RENAME, node);
     size_t durable = model_disk_find(disk, renamed, MODEL_SYNC_DIRECTORY, backup);
     const char *cluster = inside(layout_cluster_temporary(NUMBER, NODE));

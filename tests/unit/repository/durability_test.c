@@ -617,11 +617,9 @@ static void a_backup_is_durable_before_its_decision(void)
     act(1);
     size_t prepared[2];
     for (uint32_t node = 1; node <= 2; node++) {
-        size_t at = 0;
+        size_t at = after(0, MODEL_SYNC_DIRECTORY, "");
         for (uint32_t part = 1; part <= LDMS; part++)
             at = after(at, MODEL_SYNC_DIRECTORY, inside(layout_part_dir(NUMBER, part, LDMS)));
-        at = after(at, MODEL_SYNC_DIRECTORY, "");
-        at = after(at, MODEL_SYNC_NAME, "");
         prepared[node - 1] = after_durable(at, node_temporary(node));
         CU_ASSERT_NOT_EQUAL(prepared[node - 1], SIZE_MAX);
     }

@@ -330,10 +330,11 @@ static void what_is_written_durably_is_whole_and_new(void)
     CU_ASSERT_EQUAL(repository_write_durably(repository, root, "true", NULL, "one", 3, true), 0);
     CU_ASSERT_TRUE(is_stored(root, "true", "one"));
     CU_ASSERT_EQUAL(repository_remove(repository, root, "true"), 0);
-    CU_ASSERT_STRING_EQUAL(names_of(root), "file ");
+    CU_ASSERT_EQUAL(repository_make_directory_durably(repository, root, "directory"), 0);
+    CU_ASSERT_EQUAL(repository_make_directory_durably(repository, root, "directory"), -EEXIST);
+    CU_ASSERT_STRING_EQUAL(names_of(root), "directory file ");
     CU_ASSERT_EQUAL(repository_rename_durably(repository, root, "file", "new", false), 0);
-    CU_ASSERT_STRING_EQUAL(names_of(root), "new ");
-    CU_ASSERT_EQUAL(repository_sync_name(repository), 0);
+    CU_ASSERT_STRING_EQUAL(names_of(root), "directory new ");
     CU_ASSERT_EQUAL(repository_sync(repository, root), 0);
     CU_ASSERT_EQUAL(repository_sync(repository, -1), -EBADF);
     CU_ASSERT_STRING_EQUAL(repository->failed_step, "fsync of the directory");
