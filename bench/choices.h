@@ -46,7 +46,7 @@ struct common_choices {
          "S",                                                                                      \
          &(common)->runtime_s,                                                                     \
          1000000,                                                                                  \
-         "more rounds until they have taken so long, up to 512 in all, or batches of them"},       \
+         "of each row: more rounds until they have taken so long, or 512, or batches of them"},    \
         {"ramp",                                                                                   \
          CHOICE_SECONDS,                                                                           \
          "S",                                                                                      \

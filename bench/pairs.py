@@ -98,13 +98,13 @@ def make_files(folder, count, file_bytes):
     """A thousand files a directory, of bytes that do not compress, and that are nowhere the same: who stores
     the same bytes once would have little to read."""
     lot = random.Random(4)
-    block_bytes = min(file_bytes, 1 << 24)
+    block_bytes = 1 << 24
     for number in range(count):
         directory = os.path.join(folder, str(number // 1000))
         os.makedirs(directory, exist_ok=True)
         with open(os.path.join(directory, str(number)), "wb") as file:
-            for _ in range(max(1, file_bytes // block_bytes)):
-                file.write(lot.randbytes(block_bytes))
+            for at in range(0, file_bytes, block_bytes):
+                file.write(lot.randbytes(min(block_bytes, file_bytes - at)))
 
 
 def make_environment(folder, rows):

@@ -1,6 +1,6 @@
 /*
- * Starts and stops a node: locks its directory, starts its threads in order, joins them, and reads
- * their status. The main thread of `penstock node`, or the thread that backs up without one.
+ * Starts and stops a node: locks its directory, starts its threads, the hub last, joins them, and
+ * reads their status. The main thread of `penstock node`, or the thread that backs up without one.
  */
 #include "engine/node/node.h"
 

@@ -59,9 +59,9 @@ places=0
 prints_json copy-hash 1 --mib 2 --rounds 3
 prints_json quic-cpu 3 --rounds 40
 prints_json fan-out 8 --rounds 20 --threads 2 --cpus 0 --seed 3
-prints_json copy-hash 1 --mib 1 --repeat 2 --runtime 0.2 --ramp 0.05
-jq -es '.[0].configuration["--runtime"] == 0.2 and .[0].configuration["--mib"] == 1 and .[0].configuration["--file"] == null and
-    (.[1].seconds | length) > 3' "$work/json.out" >/dev/null || fail 'copy-hash: until a time is over'
+prints_json copy-hash 1 --mib 1 --repeat 2 --runtime 1000 --ramp 0.05
+jq -es '.[0].configuration["--runtime"] == 1000 and .[0].configuration["--mib"] == 1 and .[0].configuration["--file"] == null and
+    (.[1].seconds | length) == 512' "$work/json.out" >/dev/null || fail 'copy-hash: until a time is over'
 places=1
 prints_json forward 8 --rounds 20 --signals 2000 --fetches 2 --over shm,udp
 prints_json listing 2 --ldms 2 --rounds 3 "$work/source"
@@ -247,18 +247,14 @@ expect 0 signals "$bench" fan-out --repeat 20 --threads 2
 expect 0 signals "$bench" fan-out --rounds 19 --threads 2 --json # one in each of 20 batches
 jq -es 'map(select(.message_type == "result")) | all(.[]; .rounds == 20 and .latency_us.count == 20)' "$work/signals.out" >/dev/null ||
     fail 'fan-out: as many batches'
-lasts() { # MILLISECONDS, command…: as long at least, or for as many batches as there may be
-    local began
-    began=$(date +%s%3N)
-    expect 0 lasts "$bench" "${@:2}" --json
-    jq -es --argjson is_over "$(($(date +%s%3N) - began >= $1))" \
-        'all(.[1:][]; ([.rounds, .latency_us.count // 0] | max) >= (if $is_over == 1 then 20 else 512 end))' "$work/lasts.out" >/dev/null ||
-        fail "$2: it ends before --runtime, or lacks rounds"
-}
-lasts 1000 fan-out --rounds 20 --threads 2 --runtime 0.5 # awake, and asleep
-lasts 500 forward --rounds 20 --signals 2000 --fetches 20 --over unix-1 --runtime 0.5 --ramp 0.1 --seed 2
-lasts 1000 empty-backup --rounds 20 --runtime 1
-lasts 500 quic-cpu --rounds 20 --runtime 0.5
+# Of a time that does not come there are as many batches as there may be; a ramp, a seed and a time are taken.
+expect 0 signals "$bench" quic-cpu --rounds 20 --runtime 1000 --json
+jq -es 'all(.[1:][]; .rounds == 512)' "$work/signals.out" >/dev/null || fail 'quic-cpu: until a time is over'
+expect 0 signals "$bench" forward --rounds 20 --signals 20 --fetches 1 --over unix-1 --runtime 1000 --json
+jq -es 'any(.[]; .key == "forward 1 unix-1 awake" and .latency_us.count == 512)' "$work/signals.out" >/dev/null ||
+    fail 'forward: until a time is over'
+expect 0 signals "$bench" fan-out --rounds 20 --threads 2 --runtime 0.1 --ramp 0.1 --seed 2
+expect 0 signals "$bench" empty-backup --rounds 20 --runtime 0.1 --ramp 0.1 --seed 2
 expect 0 signals "$bench" forward --rounds 20 --signals 2000 --fetches 2 --over shm,udp --json
 jq -es '(.[0].message_type == "environment") and (map(select(.message_type == "result")) | length == 8 and all(.[]; .key | startswith("forward 1 ")) and
     (map(.rounds) == [20, 20, 20, 2, 20, 20, 20, 2]) and (.[1].latency_us | .count == 20 and .p99 == null) and .[3].latency_us.count == 2)' "$work/signals.out" >/dev/null ||

@@ -167,8 +167,8 @@ struct pst_backup_job {
      * have changed since, and its times not. PST_TRUST_AFTER_NS_MIN or more; 0: twice as long as
      * this host's kernel may take to write back what is changed through a mapping. */
     uint64_t trust_after_ns;
-    /* Where LDMs have CPU time to spare, to be measured first: a thread of the kernel for each
-     * takes its requests; and it looks for the end of those with O_DIRECT without a pause. */
+    /* Where CPU time is to spare, to be measured first: a thread of the kernel for each LDM takes
+     * its requests; and the LDM looks for the end of those with O_DIRECT without a pause. */
     bool sqpoll;
     bool iopoll;
 };

@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "bench/rounds.h"
-#include "engine/base/clock.h"
 #include "tests/suite.h"
 
 static uint32_t all_of(const struct common_choices *common, uint32_t *counted)
@@ -35,15 +34,36 @@ static void more_come_until_the_time_is_over(void)
     CU_ASSERT_EQUAL(counted, CHOICES_ROUNDS_MAX);
 }
 
+/* As long as no clock of ours decides. */
+#define LONG_S 1000
+#define LONG_NS (LONG_S * UINT64_C(1000000000))
+
+static void none_comes_once_the_time_is_over(void)
+{
+    struct common_choices common = COMMON_CHOICES_DEFAULT(1);
+    common.runtime_s = LONG_S;
+    struct rounds rounds = rounds_of(&common, 1);
+    for (uint32_t i = 0; i < 5; i++)
+        CU_ASSERT_TRUE(rounds_next(&rounds));
+    rounds.counted_ns -= LONG_NS;
+    CU_ASSERT_FALSE(rounds_next(&rounds));
+    CU_ASSERT_EQUAL(rounds.counted, 4);
+}
+
 static void none_counts_before_the_ramp_is_over(void)
 {
     struct common_choices common = COMMON_CHOICES_DEFAULT(1);
-    uint32_t counted;
-    uint64_t began_ns = pst_monotonic_ns();
-    common.ramp_s = 0.01;
-    CU_ASSERT_TRUE(all_of(&common, &counted) > 2);
-    CU_ASSERT_EQUAL(counted, 1);
-    CU_ASSERT_TRUE(pst_monotonic_ns() - began_ns >= 10000000);
+    common.ramp_s = LONG_S;
+    struct rounds rounds = rounds_of(&common, 1);
+    for (uint32_t i = 0; i < 5; i++) {
+        CU_ASSERT_TRUE(rounds_next(&rounds));
+        CU_ASSERT_FALSE(rounds.counts);
+    }
+    rounds.began_ns -= LONG_NS;
+    CU_ASSERT_TRUE(rounds_next(&rounds));
+    CU_ASSERT_TRUE(rounds.counts);
+    CU_ASSERT_FALSE(rounds_next(&rounds));
+    CU_ASSERT_EQUAL(rounds.counted, 1);
 }
 
 static void each_has_all_turns_in_an_order_of_the_seed(void)
@@ -73,6 +93,7 @@ int main(void)
     CU_TestInfo tests[] = {
         {"the first of several does not count", the_first_of_several_does_not_count},
         {"more come until the time is over", more_come_until_the_time_is_over},
+        {"none comes once the time is over", none_comes_once_the_time_is_over},
         {"none counts before the ramp is over", none_counts_before_the_ramp_is_over},
         {"each has all turns, in an order of the seed", each_has_all_turns_in_an_order_of_the_seed},
         CU_TEST_INFO_NULL,

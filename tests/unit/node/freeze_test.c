@@ -181,7 +181,12 @@ static int snapshot_after_the_first(struct pst_source *source, uint64_t gci)
 static int list_seen(struct pst_source *source, struct pst_fragment_sink *sink,
                      struct pst_source_listing *listing)
 {
+    static const struct timespec pause = {.tv_nsec = 1000000};
     see_policies(2);
+    for (int i = 0; i < 60000 && seen.hub_policies[2] != SCHED_OTHER; i++) {
+        nanosleep(&pause, NULL); /* the hub follows LDM 1 in its next turn */
+        see_policies(2);
+    }
     return seen.list(source, sink, listing);
 }
 
