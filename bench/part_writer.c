@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,6 +24,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/limits.h"
 #include "io/part_file.h"
+#include "numa/place.h"
 #include "penstock/error.h"
 
 #define FILES_MAX 64u
@@ -60,7 +60,7 @@ struct writer {
     struct pst_part_file part; /* with the null sink only its file is used */
     struct pst_io_op op;
     struct chunk chunks[PST_DEPTH_MAX];
-    char *arena;
+    struct pst_arena arena; /* in such pages as an LDM's */
     uint64_t next_offset;
     unsigned writing;
     int error;
@@ -214,20 +214,19 @@ static int prepare(struct writer *writer)
     struct pst_ring_options ring_options = {
         .entries = 2 * options->depth, .files_max = 4, .polling = options->polling};
     struct iovec buffers[PST_DEPTH_MAX];
-    writer->arena = mmap(NULL, arena_bytes(options), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (writer->arena == MAP_FAILED)
-        return -errno;
-    fill_with_noise(writer->arena, arena_bytes(options), options->seed + writer->number);
+    int error = pst_arena_reserve(arena_bytes(options), !options->null_sink, &writer->arena);
+    if (error)
+        return error;
+    fill_with_noise(writer->arena.base, arena_bytes(options), options->seed + writer->number);
     for (unsigned i = 0; i < options->depth; i++) {
         struct chunk *chunk = &writer->chunks[i];
         chunk->op.done = chunk_written;
         chunk->writer = writer;
-        chunk->data = writer->arena + (size_t)i * options->chunk_bytes;
+        chunk->data = (char *)writer->arena.base + (size_t)i * options->chunk_bytes;
         chunk->buffer_index = (int)i;
         buffers[i] = (struct iovec){.iov_base = chunk->data, .iov_len = options->chunk_bytes};
     }
-    int error = pst_ring_open(&writer->ring, &ring_options);
+    error = pst_ring_open(&writer->ring, &ring_options);
     if (error)
         return error;
     pst_ring_register_buffers(writer->ring, buffers, options->depth);
@@ -317,7 +316,7 @@ static int64_t end_writer(struct writer *writer)
                       writer->failed_step, pst_error_text(writer->error));
         return writer->error;
     }
-    (void)munmap(writer->arena, arena_bytes(writer->options));
+    pst_arena_destroy(&writer->arena);
     return (int64_t)writer->next_offset;
 }
 
