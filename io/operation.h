@@ -15,7 +15,7 @@ enum pst_direct {
     PST_DIRECT_ON,   /* O_DIRECT, or an error (-EINVAL) */
     PST_DIRECT_OFF,  /* buffered */
     PST_DIRECT_COLD, /* as AUTO if the page cache lacks half of what is to be read, else as OFF */
-    PST_DIRECT_UNLESS_CACHED, /* as OFF if the page cache has half of the file, else as AUTO */
+    PST_DIRECT_UNLESS_CACHED, /* as OFF if the page cache has 7/8 of the file, else as AUTO */
 };
 
 /* How an opened file is looked at. */

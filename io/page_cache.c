@@ -22,25 +22,25 @@ struct cached_pages {
     uint64_t recently_evicted;
 };
 
-/* *has_half: of these bytes. Whether the kernel answers. */
-static bool ask(int fd, const struct pst_io_range *range, bool *has_half)
+/* Eighths of these bytes that are there, rounded down; -1: the kernel does not answer. */
+static int cached_eighths(int fd, const struct pst_io_range *range)
 {
     struct cached_range asked = {range->offset, range->bytes};
     struct cached_pages pages;
     if (range->bytes == 0 || syscall(__NR_cachestat, fd, &asked, &pages, 0u) != 0)
-        return false;
-    *has_half = pages.cached >= range->bytes / (uint64_t)sysconf(_SC_PAGESIZE) / 2;
-    return true;
+        return -1;
+    uint64_t page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t all = (range->bytes + page_bytes - 1) / page_bytes;
+    return pages.cached < all ? (int)(8 * pages.cached / all) : 8;
 }
 
 bool page_cache_lacks(int fd, const struct pst_io_range *range)
 {
-    bool has_half;
-    return ask(fd, range, &has_half) && !has_half;
+    int eighths = cached_eighths(fd, range);
+    return eighths >= 0 && eighths < 4;
 }
 
 bool page_cache_has(int fd, const struct pst_io_range *range)
 {
-    bool has_half;
-    return ask(fd, range, &has_half) && has_half;
+    return cached_eighths(fd, range) >= 7;
 }

@@ -43,7 +43,7 @@ struct pst_ring_options {
     unsigned entries;   /* size of the submission queue, 1…32768; more may be started */
     unsigned files_max; /* slots for registered files; 0: none */
     enum pst_ring_setup first_setup; /* normally 0: the best that the kernel has */
-    struct pst_ring_polling polling; /* what of it is refused is left out: pst_ring_is_refused() */
+    struct pst_ring_polling polling; /* what of it is refused is left out: pst_ring_refusals() */
     struct pst_io_fault *fault;      /* NULL outside tests; must outlive the ring */
 };
 
@@ -69,9 +69,9 @@ void pst_ring_register_buffers(struct pst_ring *ring, const struct iovec *buffer
 /* One line for the log: the set of features in use, and what was refused and why. The ring's. */
 const char *pst_ring_describe(struct pst_ring *ring);
 
-/* Whether the kernel has refused to register files or a buffer so far, or what was asked of it by
+/* How much the kernel has refused so far: to register files or a buffer, or what was asked of it by
  * struct pst_ring_polling. */
-bool pst_ring_is_refused(const struct pst_ring *ring);
+unsigned pst_ring_refusals(const struct pst_ring *ring);
 
 /* Wakes pst_ring_wait() when event_fd (eventfd(2), blocking or not) becomes readable; the ring
  * then reads it to zero. The descriptor stays the caller's and must outlive the ring. Once. */

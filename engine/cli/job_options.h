@@ -35,7 +35,8 @@
          .help = "write with O_DIRECT where it works, always, or never"},                          \
         {.name = "sqpoll",                                                                         \
          .kind = CLI_OPTION_SWITCH,                                                                \
-         .help = "a thread of the kernel for each LDM takes its requests, and uses up to a CPU"},  \
+         .help = "a thread of the kernel for each LDM takes its requests, and uses up to a CPU; "  \
+                 "that time is not in the LDM's own"},                                             \
         {.name = "iopoll",                                                                         \
          .kind = CLI_OPTION_SWITCH,                                                                \
          .help = "LDMs look for the end of requests with O_DIRECT without a pause, each on a CPU " \

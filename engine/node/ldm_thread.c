@@ -34,7 +34,7 @@ struct ldm {
     struct pst_master *master;
     struct history history; /* of the proxy */
     bool shows_nodes;       /* the progress of other nodes is in the status */
-    bool shows_refusal;     /* what the kernel refuses the ring is in the log */
+    unsigned refusals;      /* of the kernel's to the ring, that are in the log */
     struct pst_ring *ring;
     struct pst_arena arena;
     struct pst_compression *compression; /* NULL: none */
@@ -180,8 +180,8 @@ static bool take_signals(struct ldm *ldm)
 static void log_resources(struct ldm *ldm)
 {
     /* Of interest by itself only where something had to be given up. */
-    ldm->shows_refusal = pst_ring_is_refused(ldm->ring);
-    bool is_told = ldm->shows_refusal && ldm->thread->instance == 1;
+    ldm->refusals = pst_ring_refusals(ldm->ring);
+    bool is_told = ldm->refusals > 0 && ldm->thread->instance == 1;
     enum pst_log_level level = is_told ? PST_LOG_INFO : PST_LOG_DEBUG;
     pst_log(level, "LDM %u: CPU %u; %s; buffers %.1f MiB of %s pages%s%s", ldm->thread->instance,
             ldm->thread->report.cpu, pst_ring_describe(ldm->ring),
@@ -193,7 +193,7 @@ static void note_end_of_part(struct ldm *ldm, const struct pst_work_result *resu
 {
     if (result->type != PST_WORK_STOP || result->error != 0)
         return;
-    if (pst_ring_is_refused(ldm->ring) && !ldm->shows_refusal) /* its first use was refused */
+    if (pst_ring_refusals(ldm->ring) > ldm->refusals) /* some first use was refused */
         log_resources(ldm);
     ldm->thread->report.backup = ldm->block.participant.backup;
     ldm->thread->report.sums = result->sums;

@@ -243,7 +243,7 @@ internals() {
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals" -v
     expect_message 'io_uring: '
     expect_exit 0 "$penstock" backup --source "dir:$source_tree" --to "$disk/internals" -v --sqpoll --iopoll
-    expect_message 'io_uring: SQPOLL.*IOPOLL'
+    expect_message 'io_uring: SQPOLL.*, IOPOLL for'
 }
 
 is_ready_for_it() { # PID: the process, and SIGUSR1 does not end it

@@ -398,7 +398,7 @@ static int write_under_memlock_limit(void)
         if (await_write(ring, &file, buffer->iov_base, (uint32_t)bytes, 0, i % 2) != bytes)
             return 4;
         if (i > 0 &&
-            !pst_ring_is_refused(ring)) /* the first one too, if the user has locked more */
+            pst_ring_refusals(ring) == 0) /* the first one too, if the user has locked more */
             return 2;
     }
     printf("\n    %s", pst_ring_describe(ring));

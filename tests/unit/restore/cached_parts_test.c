@@ -20,12 +20,15 @@
 
 static atomic_uint direct_reads, cached_reads;
 
-void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
-void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
+void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe);
+void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe);
 
-void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
+void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe)
 {
-    __real_request_prepare(ring, op, sqe);
+    __real_request_prepare(ring, op, queue, sqe);
     if (op->kind == KIND_READ)
         atomic_fetch_add(op->file->direct ? &direct_reads : &cached_reads, 1);
 }
