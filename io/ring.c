@@ -446,13 +446,12 @@ static unsigned look_for_completions(struct pst_ring *ring, int64_t timeout_ns)
     uint64_t began_ns = pst_monotonic_ns();
     unsigned reaped = pst_ring_reap(ring);
     while (reaped == 0 && (timeout_ns < 0 || ring->now_ns - began_ns < (uint64_t)timeout_ns)) {
-        if (ring->now_ns - ring->oldest->began_ns > POLLED_LONG_NS) {
+        if (ring->now_ns - ring->oldest->began_ns > POLLED_LONG_NS)
             reaped = sleep_for_completions(ring, POLLED_PAUSE_NS);
-            continue;
-        }
-        (void)sched_yield(); /* to what the kernel may have to do on this CPU before it completes */
-        pst_ring_submit(ring); /* what the kernel was too short of memory to take */
-        reaped = pst_ring_reap(ring);
+        else
+            (void)sched_yield(); /* to what the kernel may have to do here before it completes */
+        pst_ring_submit(ring);   /* what it was too short of memory to take */
+        reaped += pst_ring_reap(ring);
     }
     return reaped;
 }
