@@ -20,8 +20,6 @@
 
 #define DOORBELL_DATA ((uint64_t)1)
 #define NEEDED_FEATURES (IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP)
-#define POLLED_LONG_NS 100000000u
-#define POLLED_PAUSE_NS 1000000
 #define SQPOLL_IDLE_MS 10u /* see struct pst_ring_polling */
 
 /* The kernel may give a ring the memory of one that another thread closed, and liburing maps and
@@ -325,24 +323,19 @@ static void await_room(struct request_queue *queue)
     (void)io_uring_sqring_wait(&queue->uring);
 }
 
-/* Of the kernel's (SQPOLL). */
-static bool has_thread(const struct pst_ring *ring)
-{
-    return ring->usual.uring.flags & IORING_SETUP_SQPOLL;
-}
-
 /* The doorbell and all that the kernel may have at once: who sleeps then submits nothing more. */
 static void submit_before_sleep(struct pst_ring *ring)
 {
+    bool has_thread = ring->usual.uring.flags & IORING_SETUP_SQPOLL;
     arm_doorbell(ring);
-    if (!ring->doorbell_armed && ring->doorbell_fd >= 0 && has_thread(ring)) {
+    if (!ring->doorbell_armed && ring->doorbell_fd >= 0 && has_thread) {
         await_room(&ring->usual);
         arm_doorbell(ring);
     }
     fill(ring);
     if (ring->pending_first || ring->polled.issued > 0)
         pst_ring_submit(ring);
-    while (has_thread(ring) && ring->pending_first) {
+    while (has_thread && ring->pending_first) {
         struct request_queue *queue = request_queue_of(ring, ring->pending_first);
         if (queue->issued == queue->issued_max)
             break;
@@ -407,13 +400,36 @@ unsigned pst_ring_reap(struct pst_ring *ring)
     return reaped;
 }
 
-static unsigned sleep_for_completions(struct pst_ring *ring, int64_t timeout_ns)
+/* Not in the io_uring: since Linux 6.5 a thread that waits there, with as little as a poll in it,
+ * or nothing at all after earlier requests, waits for I/O, by what /proc/stat and /proc/pressure/io
+ * say. A poll that is armed still is completed too, and then empties the counter. Without a
+ * doorbell it sleeps. */
+static unsigned wait_for_doorbell(struct pst_ring *ring, const struct timespec *limit)
 {
-    struct __kernel_timespec limit = {.tv_sec = timeout_ns / 1000000000,
-                                      .tv_nsec = timeout_ns % 1000000000};
+    struct pollfd doorbell = {.fd = ring->doorbell_fd, .events = POLLIN};
+    bool rings = ppoll(&doorbell, 1, limit, NULL) > 0 && !ring->doorbell_armed;
+    if (rings)
+        read_doorbell(ring, doorbell.revents);
+    return pst_ring_reap(ring) + (rings ? 1 : 0);
+}
+
+/* Nothing wakes who sleeps when a transfer that is polled has completed. */
+static unsigned look_for_completions(struct pst_ring *ring, int64_t timeout_ns)
+{
+    uint64_t began_ns = pst_monotonic_ns();
+    unsigned reaped = pst_ring_reap(ring);
+    while (reaped == 0 && (timeout_ns < 0 || ring->now_ns - began_ns < (uint64_t)timeout_ns)) {
+        (void)sched_yield(); /* to what the kernel may have to do on this CPU before it completes */
+        pst_ring_submit(ring); /* what the kernel was too short of memory to take */
+        reaped = pst_ring_reap(ring);
+    }
+    return reaped;
+}
+
+static unsigned sleep_for_completions(struct pst_ring *ring, struct __kernel_timespec *limit)
+{
     struct io_uring_cqe *cqe;
-    int result = io_uring_submit_and_wait_timeout(&ring->usual.uring, &cqe, 1,
-                                                  timeout_ns < 0 ? NULL : &limit, NULL);
+    int result = io_uring_submit_and_wait_timeout(&ring->usual.uring, &cqe, 1, limit, NULL);
     assert(result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN ||
            result == -EBUSY);
     if (result == -EAGAIN || result == -EBUSY)
@@ -421,51 +437,18 @@ static unsigned sleep_for_completions(struct pst_ring *ring, int64_t timeout_ns)
     return pst_ring_reap(ring);
 }
 
-/* Not in the io_uring: since Linux 6.5 a thread that waits there, with as little as a poll in it,
- * or nothing at all after earlier requests, waits for I/O, by what /proc/stat and /proc/pressure/io
- * say. A poll that is armed still is completed too, and then empties the counter. Without a
- * doorbell it sleeps. */
-static unsigned wait_for_doorbell(struct pst_ring *ring, int64_t timeout_ns)
-{
-    struct timespec limit = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-    struct pollfd doorbell = {.fd = ring->doorbell_fd, .events = POLLIN};
-    bool rings = ppoll(&doorbell, 1, timeout_ns < 0 ? NULL : &limit, NULL) > 0;
-    if (rings && ring->doorbell_armed &&
-        has_thread(ring)) /* which completes the poll in its time */
-        return sleep_for_completions(ring, timeout_ns);
-    rings = rings && !ring->doorbell_armed;
-    if (rings)
-        read_doorbell(ring, doorbell.revents);
-    return pst_ring_reap(ring) + (rings ? 1 : 0);
-}
-
-/* Nothing wakes who sleeps when a transfer that is polled has completed. Where none has for long,
- * the disk may hang, and for ever: it is looked for once a millisecond then. */
-static unsigned look_for_completions(struct pst_ring *ring, int64_t timeout_ns)
-{
-    uint64_t began_ns = pst_monotonic_ns();
-    unsigned reaped = pst_ring_reap(ring);
-    while (reaped == 0 && (timeout_ns < 0 || ring->now_ns - began_ns < (uint64_t)timeout_ns)) {
-        if (ring->now_ns - ring->oldest->began_ns > POLLED_LONG_NS)
-            reaped = sleep_for_completions(ring, POLLED_PAUSE_NS);
-        else
-            (void)sched_yield(); /* to what the kernel may have to do here before it completes */
-        pst_ring_submit(ring);   /* what it was too short of memory to take */
-        reaped += pst_ring_reap(ring);
-    }
-    return reaped;
-}
-
 unsigned pst_ring_wait(struct pst_ring *ring, int64_t timeout_ns)
 {
     PST_CHECK_THREAD(&ring->owner);
     assert(timeout_ns >= 0 || ring->in_flight > 0 || ring->doorbell_fd >= 0);
+    struct timespec idle = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    struct __kernel_timespec limit = {.tv_sec = idle.tv_sec, .tv_nsec = idle.tv_nsec};
     if (ring->in_flight == 0)
-        return wait_for_doorbell(ring, timeout_ns);
+        return wait_for_doorbell(ring, timeout_ns < 0 ? NULL : &idle);
     submit_before_sleep(ring);
     if (ring->polled.issued > 0)
         return look_for_completions(ring, timeout_ns);
-    return sleep_for_completions(ring, timeout_ns);
+    return sleep_for_completions(ring, timeout_ns < 0 ? NULL : &limit);
 }
 
 void pst_ring_set_priority(struct pst_ring *ring, enum pst_io_priority priority)

@@ -403,7 +403,7 @@ static int write_under_memlock_limit(void)
     }
     printf("\n    %s", pst_ring_describe(ring));
     (void)fflush(stdout);
-    if (!strstr(pst_ring_describe(ring), "buffers not registered"))
+    if (!strstr(pst_ring_describe(ring), "not registered (Cannot allocate memory"))
         return 2;
     if (await_close(ring, &file) != 0)
         return 5;

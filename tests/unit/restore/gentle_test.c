@@ -14,12 +14,15 @@
 
 static atomic_uint reads, gentle_reads, low_reads, usual_reads;
 
-void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
-void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe);
+void __real_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe);
+void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe);
 
-void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op, struct io_uring_sqe *sqe)
+void __wrap_request_prepare(struct pst_ring *ring, struct pst_io_op *op,
+                            struct request_queue *queue, struct io_uring_sqe *sqe)
 {
-    __real_request_prepare(ring, op, sqe);
+    __real_request_prepare(ring, op, queue, sqe);
     if (op->kind != KIND_READ || op->transfer.bytes <= PST_CHUNK_BYTES_MIN)
         return;
     atomic_fetch_add(&reads, 1);
